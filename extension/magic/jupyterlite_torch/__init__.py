@@ -1,0 +1,33 @@
+"""`%%torch` for notebooks on Pyodide: cells that run with PyTorch on a GPU server.
+
+The browser's kernel loads this by itself; see docs/guide.md for what a cell can do.
+"""
+
+__version__ = "0.1.0"
+__all__ = ["load_ipython_extension", "run_cell", "run_line"]
+
+_notebook = None
+
+
+def load_ipython_extension(shell):
+    """Set up `%%torch` and `%torch` in the Pyodide kernel."""
+    from . import _browser, _local_torch, _transform
+    from ._connection import Connection
+    from ._magic import Notebook, TorchMagics
+
+    global _notebook
+    connection = Connection(_browser.Transport, _browser.Page, _browser.origin())
+    _notebook = Notebook(shell, connection, _browser.load, _browser.wait_for)
+    shell.register_magics(TorchMagics(shell, _notebook))
+    _transform.install(shell)
+    _local_torch.install()
+
+
+async def run_cell(line, body):
+    """Run a `%%torch` cell: what the transform makes of one."""
+    await _notebook.run_cell(line, body)
+
+
+async def run_line(line):
+    """Run a `%torch` line: what the transform makes of one."""
+    await _notebook.run_line(line)

@@ -1,0 +1,190 @@
+"""The connection of this notebook: to which server, and in which state."""
+
+import asyncio
+import secrets
+import sys
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from ._channel import Channel
+from ._errors import ConnectError, NotConnected, OptionError, ServerError
+
+
+class Connection:
+    """Knows the server and keeps one Channel to it.
+
+    `make_transport(url)` gives a transport (see `_channel`), `page` the line to the page.
+    """
+
+    def __init__(self, make_transport, make_page, origin):
+        self._make_transport = make_transport
+        self._origin = origin
+        self._server = None
+        self._opening = asyncio.Lock()
+        self.channel = None
+        self.transport = None
+        self.page = make_page(self._use, self.interrupt)
+        self._own_session = secrets.token_urlsafe(24)
+
+    def _use(self, server):
+        """Take the server that the page names, or forget the one there was."""
+        if server != self._server:
+            self._close()
+            self._server = server
+
+    def _close(self):
+        if self.channel is not None:
+            self.channel.close()
+        self.channel = self.transport = None
+
+    # --- What the user asks for ------------------------------------------------------------------
+
+    async def connect(self, url):
+        """Connect to the server at `url`, asking for its token unless the page has it.
+
+        Without `url`, to the one that is known. Returns a sentence.
+        """
+        url = _address(url or (self._server or {}).get("url") or self.page.default_url or "")
+        token = self._server["token"] if self._server and self._server["url"] == url else None
+        if token is None:
+            token = await self.page.ask_token(url)
+            if not token:
+                raise NotConnected(f"Not connected: no token was given for {url}.")
+        self._use({"url": url, "token": token.strip()})
+        try:
+            await self._open()
+        except ConnectError:
+            self._use(None)
+            raise
+        return f"Connected to {url}: {self._computes_with()}"
+
+    def disconnect(self):
+        """Leave the server; the session there goes on. Returns a sentence."""
+        if self._server is None:
+            return "Not connected."
+        url = self._server["url"]
+        self._use(None)
+        self.page.tell(type="disconnected")
+        return (
+            f"Disconnected from {url}. The session there goes on and is found again on connecting."
+        )
+
+    async def status(self):
+        """Return lines that say where cells run."""
+        if self._server is None:
+            return str(self._not_connected())
+        channel = await self.ready()
+        created = datetime.fromisoformat(channel.welcome["session"]["created"])
+        return (
+            f"Connected to {self._server['url']}: {self._computes_with()}\n"
+            f"Session of this notebook: started {_ago(created)}"
+        )
+
+    async def restart(self):
+        """Replace the remote kernel by a fresh one. Returns a sentence."""
+        channel = await self.ready()
+        reply = await channel.request("control", "shutdown_request", {"restart": True})
+        if reply.content["status"] != "ok":
+            raise ServerError(reply.content["evalue"])
+        return "The remote kernel was restarted; its variables are gone."
+
+    def interrupt(self):
+        """Interrupt what this notebook runs there."""
+        if self.channel is not None and self.channel.is_open:
+            asyncio.ensure_future(self.channel.request("control", "interrupt_request", {}))
+
+    # --- The channel -----------------------------------------------------------------------------
+
+    async def ready(self):
+        """Return the open Channel, opened first if need be; NotConnected where no server is known."""
+        if self.channel is None or not self.channel.is_open:
+            if self._server is None:
+                raise self._not_connected()
+            await self._open()
+        return self.channel
+
+    async def _open(self):
+        async with self._opening:
+            if self.channel is not None and self.channel.is_open:
+                return
+            server = self._server
+            again = self.channel is not None
+            transport = self._make_transport(server["url"])
+            session = self.page.session or self._own_session
+            channel = Channel(transport, server["token"], session, _notice)
+            try:
+                welcome = await channel.open()
+            except ConnectionError:
+                raise ConnectError(
+                    f"{server['url']} answers, but its WebSocket can not be opened: something between "
+                    "here and there, such as a reverse proxy, lets no WebSocket pass."
+                ) from None
+            self.channel, self.transport = channel, transport
+            self.page.tell(type="connected", url=server["url"])
+            if not welcome["new"] and not again:
+                _notice(_found_again(welcome["session"]))
+
+    @property
+    def generation(self):
+        """Differs when the remote kernel is another one than before, and its variables are gone."""
+        session = self.channel.welcome["session"]
+        return session["id"], session["created"], session["generation"]
+
+    def _computes_with(self):
+        session = self.channel.welcome["session"]
+        device = session["device_name"] or session["device"]
+        return f"torch {session['torch']} on {device}, Python {session['python']}"
+
+    def _not_connected(self):
+        known = self.page.default_url
+        return NotConnected(
+            "This notebook is not connected to a GPU server. Connect with a cell `%torch connect "
+            f"{known or 'http://127.0.0.1:8889'}`"
+            + (
+                "."
+                if known
+                else " (the address that `jupyter torch-proxy` prints), after starting it on the "
+                f"machine with the GPU: `jupyter torch-proxy --origin {self._origin}`."
+            )
+        )
+
+
+def _address(text):
+    """Return a server's address in one form; OptionError for what is none."""
+    text = text.strip().strip("'\"").rstrip("/")
+    if text and "://" not in text:
+        text = f"http://{text}"
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        valid = False
+    if not valid or parts.query or parts.fragment or parts.username:
+        raise OptionError(
+            "Write the address of the server, such as `%torch connect http://127.0.0.1:8889`; no "
+            "token belongs into it, the page asks for that."
+        )
+    return text
+
+
+def _found_again(session):
+    held = session["names"]
+    names = ", ".join(held[:8]) + (f" and {len(held) - 8} more" if len(held) > 8 else "")
+    created = datetime.fromisoformat(session["created"])
+    return (
+        f"Found this notebook's session again: started {_ago(created)}, holds {names or 'no names'}."
+        + (f" Bring one back with `%%torch -o {held[0]}`." if held else "")
+    )
+
+
+def _ago(moment):
+    seconds = max(0, (datetime.now(UTC) - moment).total_seconds())
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "less than a minute ago"
+
+
+def _notice(text):
+    print(text, file=sys.stderr)

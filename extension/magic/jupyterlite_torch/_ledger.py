@@ -1,0 +1,195 @@
+"""What both sides have: the values of names when page and server last agreed on them."""
+
+import builtins
+import json
+import types
+
+import numpy as np
+
+from . import _arrays, _values
+from ._arguments import looks_secret
+from ._errors import TransferError
+
+#: Above this an array goes only when it is asked for with `-i`, in bytes.
+AUTO_PUSH_BYTES = 256 * 2**20
+#: Names that belong to the local IPython and mean something else there.
+_INTERACTIVE = frozenset({"_", "__", "___", "In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii"})
+_DEFINITIONS = types.ModuleType | type | types.FunctionType | types.BuiltinFunctionType
+_MISSING = object()
+
+
+class Push:
+    """What goes to the server before a cell runs."""
+
+    def __init__(self):
+        self.values, self.device, self.imports, self.delete = {}, {}, {}, []
+        self.arrays = _arrays.Outgoing()
+        self.fingerprints = {}
+
+    def __bool__(self):
+        return bool(self.values or self.imports or self.delete)
+
+
+class Ledger:
+    """Follows one namespace. `functions` is what `_names.analyze` found in the cells that ran.
+
+    `hidden` are the names that IPython itself put there.
+    """
+
+    def __init__(self, namespace, hidden):
+        self.namespace = namespace
+        self._hidden = hidden
+        self.reset()
+
+    def reset(self):
+        """Forget everything: the remote kernel is a new one."""
+        self.functions = {}
+        # Name to the fingerprint of the local value then; None where there was none.
+        self._agreed = {}
+        self._imports = {}
+
+    # --- Before a cell ---------------------------------------------------------------------------
+
+    def prepare(self, names, send):
+        """Return the Push for a cell that reads `names`, with `send` (name to device) asked for.
+
+        Raises TransferError for a value that can not go.
+        """
+        push = Push()
+        for name, device in send.items():
+            if name not in self.namespace:
+                raise TransferError(f"`{name}` of -i does not exist here: assign it first.")
+            self._add(push, name, self.namespace[name], asked=True)
+            if device:
+                push.device[name] = device
+        for name in names:
+            if name in send or name in _INTERACTIVE:
+                continue
+            value = self.namespace.get(name, _MISSING)
+            if value is _MISSING:
+                if self._agreed.get(name) is not None:
+                    push.delete.append(name)
+            elif not (name in self._hidden and self._hidden[name] is value):
+                self._add(push, name, value, asked=False)
+        return push
+
+    def _add(self, push, name, value, asked):
+        agreed = self._agreed.get(name, _MISSING)
+        if isinstance(value, _DEFINITIONS):
+            if agreed != _identity(value):
+                self._add_import(push, name, value)
+            return
+        before = len(push.arrays.arrays)
+        try:
+            tree = _values.encode(value, push.arrays.leaf)
+        except _values.Untransferable as reason:
+            push.arrays.drop(before)
+            if not asked and agreed == _identity(value):
+                return  # The server has one of its own, assigned there since.
+            raise TransferError(_not_transferable(name, value, reason)) from None
+        fingerprint = _fingerprint(value)
+        if not asked:
+            if agreed == fingerprint:
+                push.arrays.drop(before)
+                return
+            _refuse_secret(name, value)
+            nbytes = sum(array.nbytes for array in push.arrays.arrays[before:])
+            if nbytes > AUTO_PUSH_BYTES:
+                raise TransferError(
+                    f"`{name}` is {_arrays.size(nbytes)}, above the {_arrays.size(AUTO_PUSH_BYTES)} "
+                    f"that go by themselves. If it shall go, write `%%torch -i {name}`."
+                )
+        push.values[name] = tree
+        push.fingerprints[name] = fingerprint
+
+    def _add_import(self, push, name, value):
+        if isinstance(value, types.ModuleType):
+            origin = (value.__name__, None)
+        else:
+            origin = (getattr(value, "__module__", None), getattr(value, "__qualname__", None))
+            if origin[0] == "builtins" and getattr(builtins, name, None) is value:
+                return
+            if origin[0] in (None, "__main__") or "<" in (origin[1] or "<"):
+                kind = "class" if isinstance(value, type) else "function"
+                raise TransferError(
+                    f"`{name}` is a {kind} of this page, and a {kind} runs where it was defined: "
+                    "define it in a `%%torch` cell."
+                )
+        if self._imports.get(name) != origin:
+            push.imports[name] = origin
+
+    # --- After a cell ----------------------------------------------------------------------------
+
+    def pushed(self, push):
+        """Note that the server has taken a Push."""
+        self._agreed.update(push.fingerprints)
+        self._imports.update(push.imports)
+        for name in push.delete:
+            self._agreed.pop(name, None)
+
+    def agree(self, name):
+        """Note that page and server now have the same under `name`, or that the server's stays."""
+        self._imports.pop(name, None)
+        self._agreed[name] = self._state(name)
+
+    def forget(self, name):
+        """Note that `name` is gone on both sides."""
+        self._agreed.pop(name, None)
+
+    def is_stale(self, name):
+        """True if the page's value of `name` is not the one that both sides last had."""
+        return name not in self._agreed or self._agreed[name] != self._state(name)
+
+    def _state(self, name):
+        value = self.namespace.get(name, _MISSING)
+        return None if value is _MISSING else _fingerprint(value)
+
+
+def _identity(value):
+    return ("object", id(value))
+
+
+def _fingerprint(value):
+    """Return something that differs when the value does."""
+    if isinstance(value, _DEFINITIONS):
+        return _identity(value)
+    try:
+        return json.dumps(_values.encode(value, _checksum_leaf))
+    except _values.Untransferable:
+        return _identity(value)
+
+
+def _checksum_leaf(value):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return {"tensor": [value.dtype.str, value.shape, _arrays.checksums(value)]}
+    return _arrays.Outgoing().leaf(value)
+
+
+def _refuse_secret(name, value):
+    pending = [(name, name, value)]
+    seen = 0
+    while pending and seen < 10_000:
+        seen += 1
+        path, key, item = pending.pop()
+        if isinstance(key, str) and isinstance(item, str | bytes) and looks_secret(key):
+            raise TransferError(
+                f"`{path}` looks like a secret, and secrets do not go by themselves. If it shall go "
+                f"to the server, write `%%torch -i {name}`."
+            )
+        if isinstance(item, dict):
+            pending.extend((f"{path}[{key!r}]", key, inner) for key, inner in item.items())
+        elif isinstance(item, list | tuple):
+            pending.extend((f"{path}[{n}]", None, inner) for n, inner in enumerate(item))
+
+
+def _not_transferable(name, value, reason):
+    kind = type(value)
+    library = kind.__module__.split(".")[0]
+    if library in ("pandas", "polars") and hasattr(value, "to_numpy"):
+        return f"`{name}` is a {library} {kind.__name__}: send its numbers, `{name}.to_numpy()`."
+    if library == "PIL":
+        return f"`{name}` is an image of PIL: send its pixels, `np.asarray({name})`."
+    return (
+        f"`{name}` can not be sent to the server: {reason}. Arrays, plain values and containers of "
+        "them can; make one of it here, or make it in a `%%torch` cell."
+    )

@@ -1,0 +1,103 @@
+"""Values on their way: a push's arrays up to the server, a cell's tensors down into NumPy."""
+
+import secrets
+
+from . import _arrays, _safetensors, _values
+
+#: Tensors up to this many bytes together travel with the cell's own messages.
+EAGER_BYTES = 2**20
+
+
+async def send(push, transport, channel):
+    """Send the arrays of a Push; return (`metadata.torch.push`, binary parts for the request)."""
+    described = {
+        "values": push.values,
+        "device": push.device,
+        "imports": push.imports,
+        "delete": push.delete,
+        "tensors": None,
+    }
+    if not push.arrays.arrays:
+        return described, ()
+    pieces, size = push.arrays.file()
+    if size <= EAGER_BYTES:
+        described["tensors"] = "buffer"
+        return described, (b"".join(pieces),)
+    upload = secrets.token_urlsafe(18)
+    headers = {**channel.session_headers, "Torch-Upload": upload}
+    await transport.upload("tensors", headers, pieces, size, channel.limits["upload_part_bytes"])
+    described["tensors"] = {"upload": upload}
+    return described, ()
+
+
+class Values:
+    """What came back with a reply: `metadata.torch` of protocol.md, decoded by name."""
+
+    def __init__(self, described, buffers):
+        self.described = described
+        self._arrays = {}
+        self._large = [t for t in described.get("tensors", ()) if t["handle"]]
+        small = [t for t in described.get("tensors", ()) if not t["handle"]]
+        if small:
+            view = memoryview(buffers[0])
+            start = _safetensors.header_size(view[:8])
+            entries = _safetensors.parse(view[:start], len(view))
+            for tensor in small:
+                entry = entries[tensor["key"]]
+                incoming = _arrays.Incoming(self.name_of(entry.key), entry.code, entry.shape)
+                incoming.destination[:] = view[entry.start : entry.start + entry.nbytes]
+                self._arrays[entry.key] = incoming.array
+
+    async def fetch(self, transport, channel):
+        """Fetch what did not come with the reply; return {key: error} of what could not."""
+        failed = {}
+        for tensor in self._large:
+            key = tensor["key"]
+            try:
+                self._arrays[key] = await self._fetch(tensor, transport, channel)
+            except Exception as error:
+                failed[key] = error
+        channel.release(tensor["handle"] for tensor in self._large)
+        return failed
+
+    async def _fetch(self, tensor, transport, channel):
+        code = _safetensors.CODES[tensor["dtype"]]
+        incoming = _arrays.Incoming(self.name_of(tensor["key"]), code, tensor["shape"])
+        headers = {**channel.session_headers, "Torch-Handle": tensor["handle"]}
+        destination = incoming.destination
+
+        def place(header, file_size):
+            entry = _safetensors.parse(header, file_size)[tensor["key"]]
+            if (entry.code, list(entry.shape)) != (code, list(tensor["shape"])):
+                raise ValueError("the file is not the tensor that was announced")
+            return destination
+
+        await transport.download("tensors", headers, place)
+        return incoming.array
+
+    def name_of(self, key):
+        """Return the name under which a tensor is known to the user."""
+        for name, tree in self.described["values"].items():
+            if key in tensor_keys(tree):
+                return name
+        return "the result"
+
+    def decode(self, tree):
+        """Return the value of a tree; KeyError with the key of a tensor that is not there."""
+        return _values.decode(tree, lambda kind, key: self._leaf(kind, key))
+
+    def _leaf(self, kind, key):
+        array = self._arrays[key]
+        return array[()] if kind == "scalar" else array
+
+
+def tensor_keys(tree):
+    """Return the keys of all tensors in a tree."""
+    if isinstance(tree, list):
+        return {key for item in tree for key in tensor_keys(item)}
+    if not isinstance(tree, dict):
+        return set()
+    ((kind, content),) = tree.items()
+    if kind in ("tensor", "array", "scalar"):
+        return {content}
+    return tensor_keys(content) if isinstance(content, list) else set()

@@ -1,0 +1,96 @@
+"""The safetensors layout, https://github.com/huggingface/safetensors#format: 8 bytes of header
+length, a JSON header, the data.
+
+Pure standard library: this source runs in the page, in the proxy and, injected by it, in the kernel.
+"""
+
+import json
+import math
+import struct
+
+#: Item size in bytes by the format's dtype code.
+ITEM_SIZES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2,
+    "I64": 8, "I32": 4, "I16": 2, "I8": 1,
+    "U64": 8, "U32": 4, "U16": 2, "U8": 1,
+    "BOOL": 1, "C64": 8, "C128": 16,
+}  # fmt: skip
+#: The code of each dtype, by the name that torch and NumPy share.
+CODES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
+    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
+    "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8",
+    "bool": "BOOL", "complex64": "C64", "complex128": "C128",
+}  # fmt: skip
+NAMES = {code: name for name, code in CODES.items()}
+
+MAX_HEADER_BYTES = 4 * 2**20
+ALIGNMENT = 64
+
+
+class Entry:
+    """One tensor of a file: `key`, dtype `code`, `shape`, and its bytes at `start` of the file."""
+
+    __slots__ = ("code", "key", "nbytes", "shape", "start")
+
+    def __init__(self, key, code, shape, start=0):
+        self.key, self.code, self.shape, self.start = key, code, tuple(shape), start
+        self.nbytes = math.prod(self.shape) * ITEM_SIZES[code]
+
+
+def layout(entries):
+    """Place `entries`, give each its `start`, and return (header bytes, size of the file in bytes)."""
+    entries = sorted(entries, key=lambda entry: -ITEM_SIZES[entry.code])
+    table, offset = {}, 0
+    for entry in entries:
+        table[entry.key] = {
+            "dtype": entry.code,
+            "shape": list(entry.shape),
+            "data_offsets": [offset, offset + entry.nbytes],
+        }
+        offset += entry.nbytes
+    header = json.dumps(table, separators=(",", ":")).encode()
+    header += b" " * (-(len(header) + 8) % ALIGNMENT)
+    position = len(header) + 8
+    for entry in entries:
+        entry.start = position
+        position += entry.nbytes
+    return struct.pack("<Q", len(header)) + header, position
+
+
+def header_size(prefix):
+    """Return how many bytes come before the data, from the first 8 bytes of a file.
+
+    Raises ValueError above MAX_HEADER_BYTES.
+    """
+    (length,) = struct.unpack("<Q", bytes(prefix))
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"a safetensors header of {length} bytes is over {MAX_HEADER_BYTES}")
+    return 8 + length
+
+
+def parse(header, file_size):
+    """Return the entries of a file of `file_size` bytes, by key, from everything before its data.
+
+    Raises ValueError for a header that does not describe exactly that file.
+    """
+    try:
+        table = json.loads(bytes(header[8:]))
+        table.pop("__metadata__", None)
+        entries = {
+            key: Entry(key, info["dtype"], info["shape"], len(header) + info["data_offsets"][0])
+            for key, info in table.items()
+        }
+        ends = {key: len(header) + info["data_offsets"][1] for key, info in table.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"not a safetensors header: {error!r}") from None
+    position = len(header)
+    for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.nbytes)):
+        if any(type(length) is not int or length < 0 for length in entry.shape):
+            raise ValueError(f"tensor {entry.key!r} has the shape {entry.shape}")
+        if entry.start != position or entry.start + entry.nbytes != ends[entry.key]:
+            raise ValueError(f"the bytes of tensor {entry.key!r} do not fit its shape and dtype")
+        position += entry.nbytes
+    if position != file_size:
+        raise ValueError(f"a safetensors file of {file_size} bytes describes {position}")
+    return entries

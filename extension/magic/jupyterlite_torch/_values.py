@@ -1,0 +1,121 @@
+"""One Python value as a JSON tree and back, with its types; see "Trees" in docs/protocol.md.
+
+Pure standard library: this source runs in the page and, injected by the proxy, in the kernel.
+What neither side can write as JSON (arrays, tensors) is left to a `leaf` function of the caller.
+"""
+
+import base64
+import math
+import struct
+from collections import OrderedDict
+from enum import Enum
+
+MAX_DEPTH = 100
+# Above this a reader that has only doubles would round. Written in hexadecimal, which has no limit
+# on its digits (decimal text has one since CPython 3.11).
+_EXACT_INT = 2**53
+
+
+class Untransferable(TypeError):
+    """A value, or something inside it, has no place in a tree. `args[0]` says what and where."""
+
+
+def encode(value, leaf):
+    """Return the tree of `value`.
+
+    `leaf(value)` returns a tree for what it knows and None for everything else.
+    Raises Untransferable for a value of any other type, a cycle, or nesting beyond MAX_DEPTH.
+    """
+    return _encode(value, leaf, "", ())
+
+
+def _encode(value, leaf, path, inside):
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return value
+    if kind is int:
+        return value if -_EXACT_INT < value < _EXACT_INT else {"int": hex(value)}
+    if kind is float:
+        return value if math.isfinite(value) else {"float": struct.pack(">d", value).hex()}
+    if kind is complex:
+        return {"complex": [_encode(part, leaf, path, ()) for part in (value.real, value.imag)]}
+    if kind is bytes or kind is bytearray:
+        return {kind.__name__: base64.b64encode(value).decode("ascii")}
+    if value is Ellipsis:
+        return {"ellipsis": None}
+    if kind is range or kind is slice:
+        ends = (value.start, value.stop, value.step)
+        return {kind.__name__: [_encode(end, leaf, path, inside) for end in ends]}
+    if kind not in _CONTAINERS:
+        tree = leaf(value)
+        if tree is None and isinstance(value, str) and not isinstance(value, Enum):
+            # Text with methods of its own, as torch.__version__ is.
+            return str.__str__(value)
+        if tree is None:
+            raise Untransferable(f"{path or 'it'} is of type {_type_name(kind)}")
+        return tree
+    if any(value is container for container in inside):
+        raise Untransferable(f"{path or 'it'} contains itself")
+    if len(inside) >= MAX_DEPTH:
+        raise Untransferable(f"{path} is nested more than {MAX_DEPTH} levels deep")
+    inside = (*inside, value)
+    if kind is dict or kind is OrderedDict:
+        return {
+            "dict": [
+                [
+                    _encode(key, leaf, f"{path} key {key!r:.40}", inside),
+                    _encode(item, leaf, f"{path}[{key!r:.40}]", inside),
+                ]
+                for key, item in value.items()
+            ]
+        }
+    items = [_encode(item, leaf, f"{path}[{n}]", inside) for n, item in enumerate(value)]
+    return items if kind is list else {kind.__name__: items}
+
+
+_CONTAINERS = frozenset({list, tuple, dict, OrderedDict, set, frozenset})
+
+
+def decode(tree, leaf):
+    """Return the value of `tree`; `leaf(kind, content)` makes the kinds that `encode` left to one.
+
+    Raises ValueError for a tree that is none.
+    """
+    if tree is None or isinstance(tree, bool | str | int | float):
+        return tree
+    if isinstance(tree, list):
+        return [decode(item, leaf) for item in tree]
+    if not isinstance(tree, dict) or len(tree) != 1:
+        raise ValueError("a tree is a JSON scalar, a list, or an object with one key")
+    ((kind, content),) = tree.items()
+    if kind == "int":
+        return int(content, 16)
+    if kind == "float":
+        return struct.unpack(">d", bytes.fromhex(content))[0]
+    if kind == "complex":
+        return complex(*(decode(part, leaf) for part in content))
+    if kind == "bytes":
+        return base64.b64decode(content, validate=True)
+    if kind == "bytearray":
+        return bytearray(base64.b64decode(content, validate=True))
+    if kind == "ellipsis":
+        return ...
+    if kind == "dict":
+        return {decode(key, leaf): decode(item, leaf) for key, item in content}
+    if kind in _SEQUENCES:
+        return _SEQUENCES[kind](decode(item, leaf) for item in content)
+    if kind in _TRIPLES:
+        start, stop, step = (decode(end, leaf) for end in content)
+        return _TRIPLES[kind](start, stop, step)
+    return leaf(kind, content)
+
+
+_SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
+_TRIPLES = {"range": range, "slice": slice}
+
+
+def _type_name(kind):
+    module = kind.__module__
+    return (
+        kind.__qualname__ if module in ("builtins", "__main__") else f"{module}.{kind.__qualname__}"
+    )

@@ -1,0 +1,210 @@
+"""The Jupyter Server extension, and `jupyter torch-proxy`: a small server that has nothing else."""
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+from traitlets import Instance, default
+from traitlets.config import Config
+
+from .auth import ProxyOnlyAuthorizer, TokenIdentityProvider, Tokens, exact_origin
+from .channel import ChannelHandler
+from .handlers import DescriptionHandler, PairHandler, SessionsHandler
+from .kernel import Kernel
+from .session import Session
+from .sessions import Sessions
+from .settings import Limits, Proxy
+from .tensor_handler import TensorsHandler
+
+TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"
+DEFAULT_PORT = 8889
+
+
+class KernelProxy(ExtensionApp):
+    """`%%torch` for pages of allowed origins."""
+
+    name = "kernel_proxy"
+    proxy = Instance(Proxy, allow_none=True)
+
+    def initialize_settings(self) -> None:
+        """Build the proxy from what the server was started with."""
+        server = self.serverapp
+        options = server.proxy_options
+        sessions = Sessions(self._new_session, options.limits.max_sessions, self.log)
+        self.proxy = Proxy(sessions, options.tokens, options.origins, self.log, options.limits)
+        self.settings["kernel_proxy"] = self.proxy
+
+    def _new_session(self, identifier: str) -> Session:
+        server = self.serverapp
+        limits = self.proxy.limits
+
+        def start_kernel(listener, on_death) -> Kernel:
+            specs = server.kernel_spec_manager
+            name = server.kernel_manager.default_kernel_name
+            return Kernel(specs, name, server.root_dir, listener, on_death, self.log)
+
+        return Session(
+            identifier, start_kernel, limits.event_log_bytes, limits.shared_memory_bytes, self.log
+        )
+
+    def initialize_handlers(self) -> None:
+        """Everything lives below `kernel_proxy/v1/`."""
+        base = "/kernel_proxy/v1/"
+        self.handlers.extend(
+            [
+                (base, DescriptionHandler),
+                (base + "pair", PairHandler),
+                (base + "sessions", SessionsHandler),
+                (base + "tensors", TensorsHandler),
+                (base + "channel", ChannelHandler),
+            ]
+        )
+
+    async def stop_extension(self) -> None:
+        """End all kernels."""
+        if self.proxy:
+            await self.proxy.sessions.close()
+
+
+class Options:
+    """What `jupyter torch-proxy` was asked for."""
+
+    def __init__(self, tokens: Tokens, origins: frozenset[str], limits: Limits):
+        self.tokens, self.origins, self.limits = tokens, origins, limits
+
+
+class TorchProxyServer(ServerApp):
+    """A Jupyter server without files, terminals, notebooks or any extension but this one."""
+
+    # Its own configuration file, so that the user's notebook server does not change this one.
+    name = "jupyter-torch-proxy"
+    default_services = ()
+    load_other_extensions = False
+    proxy_options: Options
+
+    @default("authorizer_class")
+    def _authorizer_class(self):
+        return ProxyOnlyAuthorizer
+
+    @default("identity_provider_class")
+    def _identity_provider_class(self):
+        return TokenIdentityProvider
+
+    def running_server_info(self, kernel_count: bool = True) -> str:
+        """Nothing: `main` says how to connect."""
+        return ""
+
+    def write_server_info_file(self) -> None:
+        """Not written: nobody looks for this server there."""
+
+    def remove_server_info_file(self) -> None:
+        """See write_server_info_file."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run `jupyter torch-proxy` until it is interrupted."""
+    arguments = _parser().parse_args(argv)
+    try:
+        origins = [exact_origin(origin) for origin in arguments.origin]
+        if arguments.site:
+            origins.append(exact_origin(arguments.site))
+        token, given = _token(arguments.token_file)
+    except (ValueError, OSError) as error:
+        sys.exit(f"jupyter torch-proxy: {error}")
+    tokens = Tokens(token)
+    limits = Limits(
+        max_sessions=arguments.max_sessions,
+        shared_memory_bytes=arguments.shared_memory * 2**20,
+    )
+    TokenIdentityProvider.tokens = tokens
+    server = TorchProxyServer.instance(config=_config(arguments))
+    server.proxy_options = Options(tokens, frozenset(origins), limits)
+    server.initialize(argv=[], find_extensions=False)
+    print(_how_to_connect(server, arguments.site, origins, tokens, None if given else token))
+    sys.stdout.flush()
+    server.start()
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    config = Config()
+    config.ServerApp.ip = arguments.ip
+    config.ServerApp.port = arguments.port
+    config.ServerApp.port_retries = 0
+    config.ServerApp.root_dir = arguments.directory
+    config.ServerApp.open_browser = False
+    config.ServerApp.allow_unauthenticated_access = False
+    config.ServerApp.jpserver_extensions = {"kernel_proxy": True}
+    # Inside a container there is often no other user.
+    config.ServerApp.allow_root = True
+    # Ctrl-C ends it, with no question.
+    config.ServerApp.answer_yes = True
+    # What is not streamed is at most a pairing code.
+    config.ServerApp.max_body_size = 64 * 2**10
+    config.ServerApp.max_buffer_size = 64 * 2**20
+    config.ServerApp.log_level = arguments.log_level
+    config.MappingKernelManager.default_kernel_name = arguments.kernel
+    return config
+
+
+def _token(file: str | None) -> tuple[str, bool]:
+    """Return the token and whether the user chose it. Never an option: `ps` shows those to all."""
+    # Taken out of the environment, which kernels inherit.
+    token = os.environ.pop(TOKEN_VARIABLE, None)
+    if file:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    if token is None:
+        return secrets.token_urlsafe(24), False
+    if len(token) < 16:
+        raise ValueError("the token is shorter than 16 characters; a guesser would find it.")
+    return token, True
+
+
+def _how_to_connect(
+    server: ServerApp, site: str | None, origins: list[str], tokens: Tokens, token: str | None
+) -> str:
+    host = server.ip if server.ip not in ("", "0.0.0.0", "::", "*", "localhost") else "127.0.0.1"
+    scheme = "https" if server.certfile else "http"
+    address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
+    lines = ["", f"Address: {address}"]
+    if token:
+        lines.append(f"Token: {token}")
+    if origins:
+        lines.append(f"Pages: {', '.join(origins)}")
+    else:
+        lines.append("Pages: none. Start with --origin https://name.github.io to let a page in.")
+    if site:
+        link = f"{site.rstrip('/')}/lab/index.html#torch={address}&code={tokens.new_code()}"
+        lines += ["", f"Open: {link}", "(works once, for ten minutes)"]
+    lines += ["", "In a notebook of that page:", f"    %torch connect {address}", ""]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jupyter torch-proxy",
+        description="Let notebooks of a static JupyterLite page run their %%torch cells here.",
+        epilog=f"The token is taken from --token-file or the environment variable {TOKEN_VARIABLE}; "
+        "with neither, one is made and printed.",
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=DEFAULT_PORT, help="default %(default)s; 0 takes a free one")
+    add("--ip", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    add("--origin", action="append", default=[], help="a page's origin to let in; repeatable")
+    add("--site", help="address of a page to let in; prints a link that connects it")
+    add("--token-file", help="a file that holds the token")
+    add("--kernel", default="python3", help="kernelspec of the sessions (default %(default)s)")
+    add("--directory", default=os.getcwd(), help="where kernels start (default: here)")
+    add("--max-sessions", type=int, default=32, help="sessions at a time (default %(default)s)")
+    add(
+        "--shared-memory",
+        type=int,
+        default=8192,
+        metavar="MIB",
+        help="memory of each session for arrays on their way, in MiB (default %(default)s)",
+    )
+    add("--log-level", default="WARN", help="DEBUG, INFO, WARN or ERROR (default %(default)s)")
+    return parser

@@ -1,0 +1,196 @@
+"""The channel: a WebSocket that carries a session's events down and requests up."""
+
+import asyncio
+import contextlib
+import json
+import struct
+from typing import Any
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from .errors import ProxyError, Refused
+from .handlers import ProxyHandler
+from .session import Session
+from .settings import PROTOCOL
+
+_CHANNELS = ("shell", "control", "stdin")
+
+
+class ChannelHandler(WebSocketHandler, ProxyHandler):
+    """One listener of one session. Its first message carries the token."""
+
+    _session: Session | None = None
+    _sender: asyncio.Task[None] | None = None
+    _greeted = False
+
+    @allow_unauthenticated
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Open the WebSocket; the origin has been checked, the token comes inside."""
+        await WebSocketHandler.get(self, *args, **kwargs)
+
+    def check_origin(self, origin: str) -> bool:
+        """True: `prepare` has refused every other page."""
+        return self.origin_allowed
+
+    def get_compression_options(self) -> None:
+        """No compression: arrays do not shrink, and text is small."""
+
+    @property
+    def max_message_size(self) -> int:
+        """What a stranger may send."""
+        return self.proxy.limits.hello_bytes
+
+    @property
+    def ping_interval(self) -> float:
+        """Seconds; below the 60 after which nginx cuts a silent connection."""
+        return 20
+
+    @property
+    def ping_timeout(self) -> float:
+        """Seconds."""
+        return 20
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Wait for the token, not for long."""
+        self.set_nodelay(True)
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(self.proxy.limits.hello_s, self.close, 4408, "no hello")
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Take a frame of the page."""
+        try:
+            frame, buffers = _parse(message)
+            if not self._greeted:
+                self._greeted = True
+                await self._greet(frame)
+            else:
+                self._take(frame, buffers)
+        except ProxyError as error:
+            self._refuse(error.reason, str(error))
+
+    async def _greet(self, frame: dict[str, Any]) -> None:
+        if frame.get("type") != "hello" or not isinstance(frame.get("token"), str):
+            raise Refused("The first message of a channel is `hello` with a token.")
+        if not self.proxy.tokens.accepts(frame["token"]):
+            raise Refused("This server does not know the token.", "token", 401)
+        if frame.get("protocol") != PROTOCOL:
+            raise Refused(
+                f"The page speaks protocol {frame.get('protocol')!r:.20} and this server {PROTOCOL}: "
+                "install the same release of jupyterlite-torch on both sides.",
+                "protocol",
+            )
+        self._deadline.cancel()
+        self.ws_connection.params.max_message_size = self.proxy.limits.message_bytes
+        session, new = self.proxy.sessions.open(str(frame.get("session")))
+        try:
+            await session.ready()
+        except ProxyError:
+            if new:
+                await self.proxy.sessions.end(session.id)
+            raise
+        seq = frame.get("seq")
+        log = session.log
+        if frame.get("log") != log.id or not isinstance(seq, int) or not 0 <= seq <= log.last:
+            # A page that does not know this log is not owed its past.
+            seq = log.last
+        lost = max(0, log.first - 1 - seq)
+        names = [] if new else await session.names()
+        if self.ws_connection is None:
+            return
+        self._session = session
+        session.listeners[self] = seq
+        self._send(
+            {
+                "type": "welcome",
+                "session": {**session.describe(), "names": names},
+                "new": new,
+                "log": log.id,
+                "seq": seq,
+                "lost": lost,
+            }
+        )
+        self._sender = asyncio.create_task(self._follow(session, seq))
+
+    def _take(self, frame: dict[str, Any], buffers: tuple[bytes, ...]) -> None:
+        session = self._session
+        if session is None:
+            raise Refused("Nothing may be sent before `welcome`.")
+        kind = frame.get("type")
+        if kind == "request":
+            message = frame.get("msg")
+            if frame.get("channel") not in _CHANNELS or not _is_message(message):
+                raise Refused("A request needs a channel and a Jupyter message.")
+            session.request(frame["channel"], message, buffers)
+        elif kind == "ack" and isinstance(frame.get("seq"), int):
+            session.listeners[self] = frame["seq"]
+            session.log.forget(min(session.listeners.values()))
+        elif kind == "release" and isinstance(frame.get("handles"), list):
+            for handle in frame["handles"]:
+                session.tensors.release(str(handle))
+        else:
+            raise Refused(f"Unknown frame of type {kind!r:.40}.")
+
+    async def _follow(self, session: Session, seq: int) -> None:
+        """Send events as fast as the page takes them."""
+        with contextlib.suppress(WebSocketClosedError):
+            while True:
+                event = session.log.after(seq)
+                if event is None:
+                    await session.log.grown(seq)
+                    continue
+                if event.seq > seq + 1:
+                    self._send({"type": "lost", "count": event.seq - seq - 1})
+                seq = event.seq
+                if event.buffers:
+                    head = struct.pack("<I", len(event.text))
+                    await self.write_message(b"".join((head, event.text, *event.buffers)), True)
+                else:
+                    await self.write_message(event.text)
+
+    def _send(self, frame: dict[str, Any]) -> None:
+        with contextlib.suppress(WebSocketClosedError):
+            self.write_message(json.dumps(frame))
+
+    def _refuse(self, reason: str, message: str) -> None:
+        self._send({"type": "refused", "reason": reason, "message": message})
+        self.close(4400, reason)
+
+    def on_close(self) -> None:
+        """The page is gone; its session goes on."""
+        self._deadline.cancel()
+        if self._sender:
+            self._sender.cancel()
+        if self._session:
+            self._session.listeners.pop(self, None)
+
+
+def _parse(message: str | bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+    """Split a frame into its JSON and its binary parts; Refused when it is none."""
+    try:
+        if isinstance(message, str):
+            frame, rest = json.loads(message), memoryview(b"")
+        else:
+            (length,) = struct.unpack_from("<I", message)
+            frame = json.loads(message[4 : 4 + length])
+            rest = memoryview(message)[4 + length :]
+        lengths = frame.get("buffers") or []
+        if sum(lengths) != len(rest) or any(length < 0 for length in lengths):
+            raise ValueError("lengths")
+        buffers, position = [], 0
+        for length in lengths:
+            buffers.append(bytes(rest[position : position + length]))
+            position += length
+        return frame, tuple(buffers)
+    except (ValueError, TypeError, AttributeError, struct.error, RecursionError):
+        raise Refused("This is no frame of the protocol.") from None
+
+
+def _is_message(message: Any) -> bool:
+    """True for the parts that a Jupyter message needs to be sent on."""
+    if not isinstance(message, dict) or not isinstance(message.get("header"), dict):
+        return False
+    header = message["header"]
+    names = all(isinstance(header.get(key), str) for key in ("msg_id", "msg_type", "session"))
+    parts = ("parent_header", "metadata", "content")
+    return names and all(isinstance(message.get(part, {}), dict) for part in parts)

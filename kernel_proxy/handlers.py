@@ -1,0 +1,183 @@
+"""HTTP: what all handlers share, the description, pairing, and the list of sessions."""
+
+import json
+from typing import Any
+
+from jupyter_server.auth.decorator import allow_unauthenticated, authorized
+from jupyter_server.base.handlers import JupyterHandler
+from tornado.web import HTTPError, authenticated
+
+from ._version import __version__
+from .auth import RESOURCE
+from .errors import ProxyError, Refused
+from .settings import PROTOCOL, Proxy
+
+_REQUEST_HEADERS = (
+    "Authorization, Content-Type, Content-Range, Range, Torch-Session, Torch-Handle, Torch-Upload"
+)
+_REPLY_HEADERS = "Content-Range, Content-Length, Torch-Crc32"
+_MAX_PAIR_BYTES = 1024
+
+
+class ProxyHandler(JupyterHandler):
+    """Origin first, then token, then the proxy's resource; errors as JSON that the page can read.
+
+    The server's own CORS (jupyter_server 2.21) reflects any origin once one is allowed and drops
+    its headers on errors, so it is not used.
+    """
+
+    auth_resource = RESOURCE
+
+    @property
+    def proxy(self) -> Proxy:
+        """What the extension has set up."""
+        return self.settings["kernel_proxy"]
+
+    @property
+    def origin(self) -> str | None:
+        """The page's origin; None for a caller that is no page."""
+        return self.request.headers.get("Origin")
+
+    @property
+    def origin_allowed(self) -> bool:
+        """True for a listed origin, and for a caller that is no page."""
+        return self.origin is None or self.origin in self.proxy.origins
+
+    def set_default_headers(self) -> None:
+        """Headers of every reply, errors included."""
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Vary", "Origin")
+        if self.origin is not None and self.origin_allowed:
+            self.set_header("Access-Control-Allow-Origin", self.origin)
+            self.set_header("Access-Control-Expose-Headers", _REPLY_HEADERS)
+
+    def set_cors_headers(self) -> None:
+        """Nothing beyond set_default_headers."""
+
+    def check_xsrf_cookie(self) -> None:
+        """No cookie is ever used, so there is none to be forged."""
+
+    def get_login_url(self) -> str:
+        """There is no login page; called where one would be shown."""
+        raise HTTPError(
+            401, "This server does not know the token. Connect again with the one that it printed."
+        )
+
+    async def prepare(self):
+        """Refuse a page that is not listed before anything else is looked at."""
+        if not self.origin_allowed:
+            self.proxy.log.warning("refused a page of origin %s", self.origin[:200])
+            raise HTTPError(403, "This origin is not allowed here.")
+        return await super().prepare()
+
+    @allow_unauthenticated
+    def options(self, *_: str) -> None:
+        """Answer a preflight, which browsers send without the token."""
+        self.set_header("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+        self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
+        self.set_header("Access-Control-Max-Age", "7200")
+        self.set_status(204)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Errors are JSON; what went wrong inside is in the log only."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        reason, message = "bad-request", "The server could not do this; its log says why."
+        if isinstance(error, ProxyError):
+            status_code, reason, message = error.status, error.reason, str(error)
+            self.set_status(status_code)
+        elif isinstance(error, HTTPError):
+            reason = {401: "token", 403: "origin", 404: "not-found"}.get(status_code, reason)
+            message = error.log_message or error.reason or message
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"reason": reason, "message": message}))
+
+    def log_exception(self, typ, value, tb) -> None:
+        """Refusals are not faults of the server."""
+        if not isinstance(value, ProxyError):
+            super().log_exception(typ, value, tb)
+
+    def session_header(self) -> str:
+        """Return the session's ID that the request names."""
+        identifier = self.request.headers.get("Torch-Session")
+        if identifier is None:
+            raise Refused("The header Torch-Session is missing.")
+        return identifier
+
+
+class DescriptionHandler(ProxyHandler):
+    """What this server is, for a page that wants to connect."""
+
+    @authenticated
+    @authorized
+    def get(self) -> None:
+        """Return name, version, protocol and limits."""
+        self.finish(
+            {
+                "name": "jupyterlite-torch",
+                "version": __version__,
+                "protocol": PROTOCOL,
+                "limits": {
+                    "message_bytes": self.proxy.limits.message_bytes,
+                    "upload_part_bytes": self.proxy.limits.upload_part_bytes,
+                    "upload_bytes": self.proxy.limits.shared_memory_bytes,
+                },
+            }
+        )
+
+
+class PairHandler(ProxyHandler):
+    """Gives a token for the one-time code that the server printed."""
+
+    @allow_unauthenticated
+    def post(self) -> None:
+        """Redeem `{"code": ...}`; only a listed page may try."""
+        if self.origin is None:
+            raise Refused("Pairing is for pages.", "origin", 403)
+        try:
+            if len(self.request.body) > _MAX_PAIR_BYTES:
+                raise ValueError
+            code = json.loads(self.request.body)["code"]
+            if not isinstance(code, str):
+                raise ValueError
+        except (ValueError, KeyError, TypeError):
+            raise Refused('The body of this request is `{"code": "ABCD-EFGH"}`.') from None
+        token = self.proxy.tokens.redeem(code)
+        if token is None:
+            raise Refused(
+                "This code is wrong, used, or older than ten minutes. Restart the server for a new "
+                "one, or connect with its token.",
+                "token",
+                403,
+            )
+        self.finish({"token": token})
+
+
+class SessionsHandler(ProxyHandler):
+    """The sessions of this server."""
+
+    @authenticated
+    @authorized
+    def get(self) -> None:
+        """List them."""
+        self.finish(
+            {
+                "sessions": [
+                    {
+                        "id": session.id,
+                        "created": session.created.isoformat(),
+                        "last_activity": session.last_activity,
+                        "execution_state": session.execution_state,
+                        "listeners": len(session.listeners),
+                    }
+                    for session in self.proxy.sessions
+                ]
+            }
+        )
+
+    @authenticated
+    @authorized
+    async def delete(self) -> None:
+        """Shut one down."""
+        await self.proxy.sessions.end(self.session_header())
+        self.set_status(204)

@@ -1,0 +1,60 @@
+"""All sessions of a proxy."""
+
+import logging
+import re
+from collections.abc import Callable
+
+from .errors import Refused
+from .session import Session
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+class Sessions:
+    """Sessions by their ID; `create(identifier)` makes a new one. At most `limit` of them."""
+
+    def __init__(self, create: Callable[[str], Session], limit: int, log: logging.Logger):
+        self._create = create
+        self._limit = limit
+        self._log = log
+        self._sessions: dict[str, Session] = {}
+
+    def __iter__(self):
+        return iter(self._sessions.values())
+
+    def get(self, identifier: str) -> Session:
+        """Return the session; Refused when there is none."""
+        try:
+            return self._sessions[identifier]
+        except KeyError:
+            raise Refused("There is no such session on this server.", "not-found", 404) from None
+
+    def open(self, identifier: str) -> tuple[Session, bool]:
+        """Return the session, and whether it was created for this call."""
+        self._sessions = {k: session for k, session in self._sessions.items() if not session.closed}
+        if identifier in self._sessions:
+            return self._sessions[identifier], False
+        if not _IDENTIFIER.fullmatch(identifier):
+            raise Refused("A session's ID is 8 to 64 letters, digits, `_` and `-`.")
+        if len(self._sessions) >= self._limit:
+            raise Refused(
+                f"The server has {self._limit} sessions already, which is its limit. Shut "
+                "one down, or start the server with a higher --max-sessions.",
+                "too-many",
+                429,
+            )
+        session = self._sessions[identifier] = self._create(identifier)
+        self._log.info("session %s… created", identifier[:6])
+        return session, True
+
+    async def end(self, identifier: str) -> None:
+        """Shut a session down and forget it."""
+        session = self.get(identifier)
+        del self._sessions[identifier]
+        await session.close()
+        self._log.info("session %s… ended", identifier[:6])
+
+    async def close(self) -> None:
+        """End all sessions."""
+        for identifier in list(self._sessions):
+            await self.end(identifier)

@@ -1,0 +1,120 @@
+"""The tensors of a session while they are between kernel and page: exports, and uploads."""
+
+import contextlib
+import secrets
+
+from jupyterlite_torch import _safetensors
+
+from .errors import Refused
+from .segment import Segment
+
+
+class Upload:
+    """A safetensors file that the page sends in parts, in any order."""
+
+    def __init__(self, size: int):
+        self.segment = Segment.create(size)
+        self._parts: dict[int, int] = {}
+
+    def add(self, start: int, length: int) -> None:
+        """Note that the bytes from `start` are there; the same part may come again."""
+        self._parts[start] = max(length, self._parts.get(start, 0))
+
+    @property
+    def complete(self) -> bool:
+        """True when no byte is missing."""
+        position = 0
+        for start, length in sorted(self._parts.items()):
+            if start > position:
+                return False
+            position = max(position, start + length)
+        return position == self.segment.size
+
+
+class Tensors:
+    """Handles and uploads of one session, within `budget` bytes of shared memory."""
+
+    def __init__(self, budget: int):
+        self.budget = budget
+        self._handles: dict[str, Segment] = {}
+        self._uploads: dict[str, Upload] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Shared memory held now, in bytes."""
+        uploads = (upload.segment for upload in self._uploads.values())
+        return sum(segment.size for segment in (*self._handles.values(), *uploads))
+
+    def hold(self, path: str) -> tuple[str, Segment]:
+        """Take over a segment that the agent has written; return its handle's ID and the segment."""
+        segment = Segment.open(path)
+        identifier = secrets.token_urlsafe(18)
+        self._handles[identifier] = segment
+        return identifier, segment
+
+    def get(self, identifier: str) -> Segment:
+        """Return the segment of a handle; Refused when there is none."""
+        try:
+            return self._handles[identifier]
+        except KeyError:
+            raise Refused(
+                "This tensor is not held any more; run the cell again.", "not-found", 404
+            ) from None
+
+    def release(self, identifier: str) -> None:
+        """Give a handle's memory back."""
+        if segment := self._handles.pop(identifier, None):
+            segment.close()
+
+    def upload(self, identifier: str, size: int) -> Upload:
+        """Return the upload of that ID and size, begun with its first part."""
+        upload = self._uploads.get(identifier)
+        if upload is None:
+            if self.nbytes + size > self.budget:
+                raise Refused(
+                    f"{size} bytes are more than the server's budget for arrays on their way has "
+                    f"left ({self.budget - self.nbytes} of {self.budget} bytes). Send less at once, "
+                    "or raise --shared-memory there.",
+                    "too-large",
+                    413,
+                )
+            upload = self._uploads[identifier] = Upload(size)
+        elif upload.segment.size != size:
+            raise Refused("The parts of this upload disagree on its size.")
+        return upload
+
+    @contextlib.contextmanager
+    def incoming(self, tensors: object, buffers: tuple[bytes, ...]):
+        """Yield the path under which the agent finds what the page sends with a cell, or None."""
+        if tensors is None:
+            yield None
+            return
+        if tensors == "buffer" and buffers:
+            segment = Segment.create(len(buffers[0]))
+            segment.view[:] = buffers[0]
+        elif isinstance(tensors, dict) and (
+            upload := self._uploads.get(str(tensors.get("upload")))
+        ):
+            if not upload.complete:
+                raise Refused("A part of the arrays for this cell is missing; run the cell again.")
+            segment = upload.segment
+            del self._uploads[str(tensors["upload"])]
+        else:
+            raise Refused("The arrays for this cell are not here; run the cell again.", "not-found")
+        try:
+            view = segment.view
+            start = _safetensors.header_size(view[:8]) if segment.size >= 8 else 0
+            _safetensors.parse(view[:start], segment.size)
+            yield segment.path
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        finally:
+            segment.close()
+
+    def close(self) -> None:
+        """Give everything back."""
+        for identifier in list(self._handles):
+            self.release(identifier)
+        for upload in self._uploads.values():
+            upload.segment.close()
+        self._uploads.clear()

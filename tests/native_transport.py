@@ -1,0 +1,93 @@
+"""A transport for the magic's channel in CPython, so that it can meet a real proxy without a browser."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+
+import websockets
+
+from jupyterlite_torch import _safetensors
+from jupyterlite_torch._errors import ConnectError, TransferError
+
+
+class NativeTransport:
+    """What `jupyterlite_torch._browser.Transport` is in the browser."""
+
+    def __init__(self, url, origin=None):
+        self.url = url
+        self._base = f"{url}/kernel_proxy/v1/"
+        self._origin = {"Origin": origin} if origin else {}
+
+    def _request(self, method, path, headers, body=None):
+        request = urllib.request.Request(
+            self._base + path, method=method, headers={**headers, **self._origin}, data=body
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return response.status, dict(response.headers), response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, dict(error.headers), error.read()
+
+    async def fetch(self, method, path, headers):
+        try:
+            status, _, body = await asyncio.to_thread(self._request, method, path, headers)
+        except urllib.error.URLError as error:
+            raise ConnectError(f"Nothing answers at {self.url}: {error.reason}") from None
+        return status, json.loads(body) if body else None
+
+    async def open(self, path):
+        url = "ws" + (self._base + path).removeprefix("http")
+        try:
+            socket = await websockets.connect(
+                url, origin=self._origin.get("Origin"), max_size=None, compression=None
+            )
+        except (OSError, websockets.WebSocketException) as error:
+            raise ConnectionError(str(error)) from None
+        return _Socket(socket)
+
+    async def upload(self, path, headers, pieces, size, part_bytes):
+        body = b"".join(pieces)
+        for start in range(0, size, part_bytes):
+            part = body[start : start + part_bytes]
+            content_range = f"bytes {start}-{start + len(part) - 1}/{size}"
+            status, _, reply = await asyncio.to_thread(
+                self._request, "PUT", path, {**headers, "Content-Range": content_range}, part
+            )
+            if status != 204:
+                raise TransferError(json.loads(reply)["message"])
+
+    async def download(self, path, headers, place):
+        status, _, body = await asyncio.to_thread(self._request, "GET", path, headers)
+        if status != 200:
+            raise TransferError(json.loads(body)["message"])
+        start = _safetensors.header_size(body[:8])
+        place(body[:start], len(body))[:] = body[start:]
+
+
+#: Sockets that are being closed; to be awaited before their loop ends.
+closing = set()
+
+
+class _Socket:
+    def __init__(self, socket):
+        self._socket = socket
+        self._frames = asyncio.Queue()
+        self._sender = asyncio.ensure_future(self._send())
+
+    async def _send(self):
+        while True:
+            await self._socket.send(await self._frames.get())
+
+    def send(self, frame):
+        self._frames.put_nowait(frame)
+
+    async def receive(self):
+        try:
+            return await self._socket.recv()
+        except websockets.ConnectionClosed as error:
+            raise ConnectionError(str(error)) from None
+
+    def close(self):
+        self._sender.cancel()
+        closing.add(asyncio.ensure_future(self._socket.close()))

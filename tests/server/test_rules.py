@@ -1,0 +1,363 @@
+"""The rules of the magic, each against a real kernel: docs/guide.md, "Rules"."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jupyterlite_torch._errors import RemoteError, TransferError
+
+
+def same(a, b):
+    assert type(a) is type(b) and a.dtype == b.dtype and a.shape == b.shape
+    assert a.tobytes() == b.tobytes()
+
+
+def test_torch_and_device_are_there(notebook):
+    notebook.torch("kind = str(device); version = torch.__version__")
+    assert notebook.names["kind"] in ("cpu", "cuda:0", "cuda")
+    assert notebook.names["version"].startswith("2.")
+
+
+def test_arrays_go_and_come_back(notebook):
+    notebook.names["x"] = np.linspace(0, 1, 7)
+    notebook.torch("assert isinstance(x, torch.Tensor) and x.dtype == torch.float64\ny = x * 2")
+    same(notebook.names["y"], np.linspace(0, 1, 7) * 2)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    "float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool "
+    "complex64 complex128".split(),
+)
+def test_every_dtype_is_exact_both_ways(notebook, dtype):
+    rng = np.random.default_rng(0)
+    itemsize = np.dtype(dtype).itemsize
+    raw = rng.integers(0, 2 if dtype == "bool" else 256, 24 * itemsize, dtype=np.uint8)
+    a = raw.view(dtype).reshape(2, 3, 4)
+    arrays = {
+        "plain": a,
+        "scalar": np.array(a[0, 0, 0]),
+        "empty": a[:0],
+        "strided": a[:, ::2],
+        "reversed": a[::-1],
+        "fortran": np.asfortranarray(a),
+        "swapped": a.astype(a.dtype.newbyteorder()) if itemsize > 1 else a,
+    }
+    notebook.names.update(arrays)
+    names = list(arrays)
+    notebook.torch("\n".join(f"got_{n} = {n}.clone()" for n in names))
+    for name in names:
+        expected = np.ascontiguousarray(arrays[name], dtype=dtype).reshape(arrays[name].shape)
+        same(notebook.names[f"got_{name}"], expected)
+
+
+def test_bfloat16_is_widened_exactly(notebook):
+    notebook.torch("b = torch.arange(-50, 50, dtype=torch.bfloat16) / 7\nwide = b.float()")
+    same(notebook.names["b"], notebook.names["wide"])
+
+
+def test_views_and_gradients_come_back(notebook):
+    notebook.torch(
+        "w = torch.arange(12.).reshape(3, 4).requires_grad_()\nt = w.T\nc = torch.randn(3, "
+        "dtype=torch.complex64).conj()\nplain = c.resolve_conj()\ne = torch.ones(2, 1).expand(2, 5)"
+    )
+    same(notebook.names["t"], np.ascontiguousarray(np.arange(12, dtype="f4").reshape(3, 4).T))
+    same(notebook.names["c"], notebook.names["plain"])
+    same(notebook.names["e"], np.ones((2, 5), "f4"))
+
+
+def test_plain_values_keep_their_types(notebook):
+    value = [
+        None, True, 3, 2**80, -1.5, -0.0, 1 + 2j, "ü\n", b"\x00\xff", bytearray(b"x"),
+        (1, (2,)), {1: "a", (2, 3): None, "k": [1]}, {1, 2}, frozenset({3}), range(2, 9, 3),
+        slice(1, None, 2), ..., float("inf"),
+    ]  # fmt: skip
+    notebook.names["value"] = value
+    notebook.torch("back = value; nan = float('nan')")
+    back = notebook.names["back"]
+    assert back == value
+    assert [type(item) for item in back] == [type(item) for item in value]
+    assert math.copysign(1, back[5]) == -1
+    assert math.isnan(notebook.names["nan"])
+
+
+def test_containers_keep_their_nesting_and_shared_tensors(notebook):
+    notebook.torch("t = torch.ones(3)\ntree = {'a': [t, (t, 1)], 2: t}")
+    tree = notebook.names["tree"]
+    assert tree["a"][0] is tree[2] is tree["a"][1][0]
+    assert isinstance(tree["a"][1], tuple)
+
+
+def test_state_dict_comes_back(notebook):
+    notebook.torch("model = torch.nn.Linear(2, 3)\nstate = model.state_dict()")
+    assert notebook.names["state"]["weight"].shape == (3, 2)
+    assert "model" not in notebook.names
+
+
+def test_module_alias_is_imported_there(notebook):
+    notebook.local("import math as m, numpy as np\nfrom math import sqrt\nfrom os import path as p")
+    notebook.torch("a = m.floor(2.5); b = sqrt(9); c = p.join('x', 'y'); d = np.float32(2)")
+    assert [notebook.names[n] for n in "abc"] == [2, 3.0, "x/y"]
+    assert notebook.names["d"] == np.float32(2) and type(notebook.names["d"]) is np.float32
+
+
+def test_missing_module_says_where_to_install(notebook):
+    notebook.local(
+        "import sys, types\nsys.modules['nowhere_else'] = nowhere = types.ModuleType('nowhere_else')"
+    )
+    with pytest.raises(TransferError, match="%pip install nowhere_else"):
+        notebook.torch("nowhere.x")
+    notebook.local("del sys.modules['nowhere_else']")
+    notebook.torch("ok = 1")
+
+
+def test_local_function_is_refused_with_advice(notebook):
+    notebook.local("def f(x): return x")
+    with pytest.raises(TransferError, match="define it in a `%%torch` cell"):
+        notebook.torch("f(1)")
+    notebook.torch("def f(x): return x + 1")
+    notebook.torch("y = f(1)")
+    assert notebook.names["y"] == 2
+
+
+def test_what_a_remote_function_reads_is_pushed(notebook):
+    notebook.names["scale"] = 2
+    notebook.torch("def times(x): return x * scale\na = times(3)")
+    notebook.names["scale"] = 5
+    notebook.torch("b = times(3)")
+    assert (notebook.names["a"], notebook.names["b"]) == (6, 15)
+
+
+def test_global_assigned_by_a_called_function_comes_back(notebook):
+    notebook.names["count"] = 1
+    notebook.torch("def up():\n    global count\n    count += 1")
+    notebook.torch("up(); up()")
+    assert notebook.names["count"] == 3
+
+
+def test_under_time_and_friends(notebook):
+    notebook.names["x"] = 4
+    notebook.torch("%time y = x * 2")
+    notebook.torch("%%time\nz = y + x")
+    assert (notebook.names["y"], notebook.names["z"]) == (8, 12)
+
+
+def test_augmented_assignment_reads(notebook):
+    notebook.names["x"] = np.ones(2)
+    notebook.torch("x += 1")
+    same(notebook.names["x"], np.full(2, 2.0))
+
+
+def test_in_place_change_there_reaches_aliases_here(notebook):
+    notebook.local("import numpy as np\na = np.zeros(3); alias = a; losses = []; keep = losses")
+    notebook.torch("a.add_(1)\nlosses.append(0.5)")
+    same(notebook.names["alias"], np.ones(3))
+    assert notebook.names["keep"] == [0.5]
+
+
+def test_change_through_numpy_there_comes_back(notebook):
+    notebook.names["a"] = np.zeros(4)
+    notebook.torch("a.numpy()[:] = 7")
+    same(notebook.names["a"], np.full(4, 7.0))
+
+
+def test_in_place_change_here_is_pushed(notebook):
+    notebook.names["a"] = np.arange(4.0)
+    notebook.torch("first = a.clone()")
+    notebook.names["a"][:] = notebook.names["a"][::-1].copy()  # A sum would not see it.
+    notebook.torch("second = a.clone()")
+    same(notebook.names["second"], np.arange(4.0)[::-1].copy())
+
+
+def test_unchanged_array_is_not_sent_again(notebook):
+    notebook.names["a"] = np.arange(1e6)
+    notebook.torch("there = id(a)")
+    there = notebook.names["there"]
+    notebook.torch("there = id(a)")
+    assert notebook.names["there"] == there
+
+
+def test_assigned_name_comes_back_even_if_the_server_thinks_it_known(notebook):
+    notebook.torch("x = 5")
+    notebook.names["x"] = 7
+    notebook.torch("x = 5")
+    assert notebook.names["x"] == 5
+
+
+def test_deleted_on_either_side(notebook):
+    notebook.torch("x = 1; y = 2")
+    notebook.torch("del x")
+    assert "x" not in notebook.names
+    notebook.local("del y")
+    with pytest.raises(NameError, match="'y' is not defined"):
+        notebook.torch("y")
+
+
+def test_underscore_names_stay(notebook):
+    notebook.torch("_hidden = 1; shown = 2")
+    assert "_hidden" not in notebook.names and notebook.names["shown"] == 2
+
+
+def test_other_objects_stay_without_a_word(notebook, capsys):
+    notebook.names["model"] = "a local string"
+    notebook.torch("model = torch.nn.Linear(1, 1)")
+    notebook.torch("kind = type(model).__name__")
+    assert notebook.names["kind"] == "Linear"
+    assert capsys.readouterr().err == ""
+
+
+def test_conflict_is_said_once_and_local_wins(notebook, capsys):
+    notebook.torch("x = torch.zeros(2)")
+    notebook.torch("import __main__; __main__.__dict__['x'].fill_(3)", "--no-auto")
+    notebook.names["x"] = np.ones(2, "f4")
+    notebook.torch("y = x + 0")
+    same(notebook.names["y"], np.ones(2, "f4"))
+    assert "`x` was changed here and on the server" in capsys.readouterr().err
+    notebook.torch("y = x + 0")
+    assert capsys.readouterr().err == ""
+
+
+def test_error_midway_brings_back_what_was_assigned(notebook):
+    with pytest.raises(ZeroDivisionError):
+        notebook.torch("x = 1\n1/0\ny = 2")
+    assert notebook.names["x"] == 1 and "y" not in notebook.names
+
+
+def test_remote_error_is_also_its_own_type(notebook):
+    with pytest.raises(RuntimeError, match="shape") as caught:
+        notebook.torch("torch.ones(2, 3) @ torch.ones(2, 3)")
+    assert isinstance(caught.value, RemoteError)
+    with pytest.raises(KeyError):
+        notebook.torch("{}['x']")
+    with pytest.raises(SyntaxError):
+        notebook.torch("def (")
+    with pytest.raises(RemoteError, match="mine") as caught:
+        notebook.torch("class Mine(Exception): pass\nraise Mine('mine')")
+    assert str(type(caught.value)) == "Mine"
+    assert "line 2" in "".join(caught.value._render_traceback_()).replace("\x1b[32m", "")
+
+
+def test_secrets_do_not_go_by_themselves(notebook):
+    notebook.names.update(api_key="s3cret", config={"password": "x"}, tokens=["a"], key=3)
+    for name in ("api_key", "config"):
+        with pytest.raises(TransferError, match="looks like a secret"):
+            notebook.torch(f"print({name})")
+    notebook.torch("n = len(tokens) + key")
+    assert notebook.names["n"] == 4
+    notebook.torch("n = len(api_key)", "-i api_key")
+    assert notebook.names["n"] == 6
+
+
+def test_large_by_accident(notebook):
+    notebook.names["big"] = np.zeros(2**28 + 1, np.uint8)
+    with pytest.raises(TransferError, match="%%torch -i big"):
+        notebook.torch("n = big.numel()")
+    notebook.torch("n = big.numel()", "-i big")
+    assert notebook.names["n"] == 2**28 + 1
+
+
+def test_untransferable_value_is_named(notebook):
+    notebook.names.update(
+        thing=object(), objects=np.array([object()]), date=np.array(["2026-01-01"], "M8[D]")
+    )
+    with pytest.raises(TransferError, match="`thing` can not be sent"):
+        notebook.torch("thing")
+    with pytest.raises(TransferError, match="`objects` can not be sent.*dtype object"):
+        notebook.torch("objects")
+    with pytest.raises(TransferError, match="`date` can not be sent"):
+        notebook.torch("date")
+    cycle = []
+    cycle.append(cycle)
+    notebook.names["cycle"] = cycle
+    with pytest.raises(TransferError, match="contains itself"):
+        notebook.torch("cycle")
+    notebook.torch("fine = 1")
+
+
+def test_name_that_does_not_exist(notebook):
+    with pytest.raises(TransferError, match="`nothing` does not exist on the server"):
+        notebook.torch("1", "-o nothing")
+    with pytest.raises(TransferError, match="`nothing` of -i does not exist here"):
+        notebook.torch("1", "-i nothing")
+    with pytest.raises(NameError, match="nothing"):
+        notebook.torch("nothing")
+
+
+def test_output_expressions(notebook):
+    notebook.torch("w = torch.arange(10.)", "-o part=w[:3],total=w.sum()")
+    same(notebook.names["part"], np.arange(3, dtype="f4"))
+    assert notebook.names["total"] == 45 and notebook.names["total"].shape == ()
+    with pytest.raises(TransferError, match="IndexError|out of"):
+        notebook.torch("1", "-o part=w[99]")
+
+
+def test_no_auto_exchanges_nothing(notebook):
+    notebook.names["x"] = 1
+    with pytest.raises(NameError):
+        notebook.torch("x", "--no-auto")
+    notebook.torch("y = 2", "--no-auto")
+    assert "y" not in notebook.names
+
+
+def test_value_of_the_last_expression(notebook):
+    assert notebook.torch("x = torch.ones(2)\nx + 1").tolist() == [2, 2]
+    assert notebook.names["_"].tolist() == [2, 2]
+    assert notebook.torch("x") is notebook.names["x"]
+    assert notebook.torch("None") is None
+    assert notebook.torch("x;") is None
+    assert notebook.torch("{'a': 1}") == {"a": 1}
+
+
+def test_empty_and_comment_cells(notebook):
+    assert notebook.torch("") is None
+    assert notebook.torch("# nothing\n") is None
+
+
+def test_top_level_await_and_pip_and_shell(notebook, capsys):
+    notebook.names["who"] = "you"
+    notebook.torch("import asyncio\nawait asyncio.sleep(0)\nx = 1\n!echo hello {who}")
+    assert notebook.names["x"] == 1
+    assert "hello you" in capsys.readouterr().out
+
+
+def test_restart_forgets_and_pushes_again(notebook):
+    notebook.names["x"] = np.ones(3)
+    notebook.torch("y = x + 1; z = 3")
+    notebook.line("restart")
+    notebook.torch("y = x + 2")
+    same(notebook.names["y"], np.full(3, 3.0))
+
+
+def test_kernel_that_dies_is_said_and_replaced(notebook):
+    from jupyterlite_torch._errors import KernelDied
+
+    notebook.names["x"] = np.ones(3)
+    with pytest.raises(KernelDied, match="variables are gone"):
+        notebook.torch("import os; os.kill(os.getpid(), 9)")
+    notebook.torch("y = x + 2")
+    same(notebook.names["y"], np.full(3, 3.0))
+
+
+def test_session_is_found_again(open_notebook, capsys):
+    first = open_notebook()
+    first.torch("w = torch.ones(3)")
+    first.connection.disconnect()
+    second = open_notebook(first.page.session)
+    said = capsys.readouterr().err
+    assert "Found this notebook's session again" in said and "holds w" in said
+    second.torch("v = w * 2")
+    assert second.names["v"].tolist() == [2, 2, 2]
+
+
+def test_two_notebooks_have_their_own(open_notebook):
+    first, second = open_notebook(), open_notebook()
+    first.torch("x = 1")
+    with pytest.raises(NameError):
+        second.torch("x")
+
+
+def test_large_arrays_both_ways(notebook):
+    notebook.names["x"] = np.random.default_rng(1).standard_normal(2**22)
+    notebook.torch("y = x.flip(0)")
+    same(notebook.names["y"], notebook.names["x"][::-1].copy())
