@@ -1,0 +1,66 @@
+/** The page's half of jupyterlite-torch: gives each kernel its magic, its session and its server. */
+
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { PageConfig } from '@jupyterlab/coreutils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { IKernelClient } from '@jupyterlite/services';
+import wheelUrl from 'jupyterlite-torch-magic.whl';
+
+import { normalAddress } from './address';
+import { KernelSessions } from './kernel-sessions';
+import { KnownServer } from './known-server';
+import { Lines } from './lines';
+import { pairByLink } from './pairing';
+import { PairingLinks } from './pairing-link';
+import { SessionIds } from './session-id';
+import { tabStorage } from './tab-storage';
+import { TokenQuestions } from './token-question';
+import { loadWheelInKernels } from './wheel';
+
+const PLUGIN_ID = 'jupyterlite-torch:plugin';
+
+// Both happen as this module loads, before any plugin is activated: the kernel's plugin reads its
+// settings once, and the one-time code should stay in the address bar no longer than it must.
+loadWheelInKernels(new URL(wheelUrl, document.baseURI).href);
+const links = new PairingLinks();
+
+const plugin: JupyterFrontEndPlugin<void> = {
+  id: PLUGIN_ID,
+  description: 'Connects the kernels of the page to a proxy beside a GPU.',
+  autoStart: true,
+  // Null in an ordinary JupyterLab, where there is nothing to do.
+  optional: [IKernelClient, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    kernels: IKernelClient | null,
+    translator: ITranslator | null
+  ) => {
+    if (!kernels) {
+      return;
+    }
+    const trans = (translator ?? nullTranslator).load('jupyterlite-torch');
+    const storage = tabStorage();
+    const lines = new Lines({
+      kernels,
+      sessions: new KernelSessions(app.serviceManager.sessions, new SessionIds(storage)),
+      server: new KnownServer(storage),
+      defaultServer: defaultServer(),
+      questions: new TokenQuestions(trans)
+    });
+    links.follow(async link => {
+      await app.restored;
+      const server = await pairByLink(link, trans);
+      if (server) {
+        lines.connect(server);
+      }
+    });
+  }
+};
+
+/** The server that the site names in jupyter-lite.json, under litePluginSettings. */
+function defaultServer(): string | null {
+  const settings = JSON.parse(PageConfig.getOption('litePluginSettings') || '{}');
+  return normalAddress(settings[PLUGIN_ID]?.server);
+}
+
+export default plugin;

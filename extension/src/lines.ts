@@ -1,0 +1,158 @@
+/** All kernels of this page: a line to each, and one server for all of them. */
+
+import type { IKernel, IKernelClient } from '@jupyterlite/services';
+
+import type { KernelSessions } from './kernel-sessions';
+import type { KnownServer } from './known-server';
+import { Line } from './line';
+import type { FromWorker, IServer } from './messages';
+import type { TokenQuestions } from './token-question';
+import { PYODIDE, workerOf } from './worker';
+
+export interface ILinesOptions {
+  kernels: IKernelClient;
+  sessions: KernelSessions;
+  server: KnownServer;
+  /** The address of the server that the site names. */
+  defaultServer: string | null;
+  questions: TokenQuestions;
+}
+
+export class Lines {
+  constructor(private readonly _options: ILinesOptions) {
+    const { kernels } = _options;
+    kernels.changed.connect((_, { type, key, newValue }) => {
+      // A restart is a remove and an add with the same id.
+      if (type === 'remove') {
+        this._close(key);
+      } else if (newValue) {
+        void this._open(newValue);
+      }
+    });
+    void this._openRunning();
+    this._wrapInterrupt();
+  }
+
+  /** Take this server for all kernels, those to come included. */
+  connect(server: IServer, except?: Line): void {
+    this._options.server.set(server);
+    this._tellOthers(server, except);
+  }
+
+  /** A plugin that was activated earlier may have started a kernel already. */
+  private async _openRunning(): Promise<void> {
+    const { kernels } = this._options;
+    for (const { id } of await kernels.listRunning()) {
+      // JupyterLite 0.8.6 hands out the kernel itself where the type says its model.
+      const kernel = (await kernels.getModel(id)) as IKernel | undefined;
+      if (kernel && !this._kernels.has(id)) {
+        void this._open(kernel);
+      }
+    }
+  }
+
+  private async _open(kernel: IKernel): Promise<void> {
+    if (kernel.name !== PYODIDE) {
+      return;
+    }
+    this._kernels.set(kernel.id, kernel);
+    const { sessions, server, defaultServer } = this._options;
+    sessions.prepare(kernel.id);
+    try {
+      await kernel.ready;
+    } catch {
+      // It was disposed or could not start, which the kernel itself reports.
+      return;
+    }
+    // Without a wait between the kernel's promise and the greeting, the greeting is there before
+    // the first cell, which waits for the same promise.
+    let session = sessions.take(kernel.id);
+    if (typeof session !== 'string') {
+      session = await session;
+    }
+    const worker = this._kernels.get(kernel.id) === kernel ? workerOf(kernel) : null;
+    if (!worker) {
+      return;
+    }
+    const greeting = {
+      type: 'jupyterlite-torch',
+      session,
+      server: server.get(),
+      default: defaultServer
+    } as const;
+    const line = new Line(kernel.id, worker, greeting, (line, message) => {
+      void this._onMessage(line, message);
+    });
+    if (greeting.server) {
+      line.given.set(greeting.server.url, greeting.server.token);
+    }
+    this._lines.set(kernel.id, line);
+  }
+
+  private _close(kernelId: string): void {
+    this._kernels.delete(kernelId);
+    const line = this._lines.get(kernelId);
+    if (line) {
+      this._lines.delete(kernelId);
+      line.close();
+      this._options.questions.withdraw(line);
+    }
+  }
+
+  private async _onMessage(line: Line, message: FromWorker): Promise<void> {
+    switch (message.type) {
+      case 'ask-token': {
+        const token = await this._options.questions.ask(message.url, line);
+        if (token !== null) {
+          line.given.set(message.url, token);
+        }
+        if (!line.closed) {
+          line.send({ type: 'token', id: message.id, token });
+        }
+        break;
+      }
+      case 'connected': {
+        const token = line.given.get(message.url);
+        if (token === undefined) {
+          console.warn(`jupyterlite-torch: no token was given for ${message.url}`);
+          break;
+        }
+        const known = this._options.server.get();
+        if (known?.url !== message.url || known.token !== token) {
+          this.connect({ url: message.url, token }, line);
+        }
+        break;
+      }
+      case 'disconnected':
+        line.given.clear();
+        this._options.server.forget();
+        this._tellOthers(null, line);
+        break;
+    }
+  }
+
+  private _tellOthers(server: IServer | null, except?: Line): void {
+    for (const line of this._lines.values()) {
+      if (line !== except) {
+        if (server) {
+          line.given.set(server.url, server.token);
+        }
+        line.send({ type: 'server', server });
+      }
+    }
+  }
+
+  /** The toolbar's button, the menu and `kernel.interrupt()` all end in this method. */
+  private _wrapInterrupt(): void {
+    const { kernels } = this._options;
+    const interrupt = kernels.interrupt;
+    kernels.interrupt = (kernelId: string) => {
+      this._lines.get(kernelId)?.send({ type: 'interrupt' });
+      return interrupt.call(kernels, kernelId);
+    };
+  }
+
+  /** Kernels that are running or starting. */
+  private _kernels = new Map<string, IKernel>();
+  private _lines = new Map<string, Line>();
+}
