@@ -1,0 +1,125 @@
+# Everything that a developer runs. `make help` lists it.
+
+PYTHON ?= python3
+# Where the demo site's Pyodide comes from: local (a copy inside the site, which then needs no
+# network), cdn (its public CDN, as on GitHub Pages) or auto (the CDN where it can be reached).
+PYODIDE ?= local
+# The demo's default is auto.
+DEMO_PYODIDE = $(if $(filter file,$(origin PYODIDE)),auto,$(PYODIDE))
+# PyTorch for the kernels beside this repository. Named exactly because a plain `torch` brings
+# several GB of CUDA to a machine without a GPU, too. With a GPU: make demo TORCH=torch
+# (an environment that has torch already is left alone).
+TORCH ?= torch==2.13.0
+SITE = lite_site/_output
+PYTEST_ARGS ?=
+
+VENV = .venv
+PY = $(VENV)/bin/python
+LINK = $(VENV)/share/jupyter/labextensions/jupyterlite-torch
+
+# Files whose times say when something was done last. Those of an environment lie in it, so that
+# they go with it.
+VENV_MADE = $(VENV)/pyvenv.cfg
+PYTHON_READY = $(VENV)/.installed
+EXTENSION_LINKED = $(VENV)/.linked
+NODE_READY = node_modules/.package-lock.json
+EXTENSION_BUILT = build/labextension/package.json
+SITE_BUILT = build/site-$(PYODIDE)
+
+EXTENSION_SOURCES := $(shell find extension -type f ! -path '*/__pycache__/*') \
+	package.json tsconfig.json kernel_proxy/_version.py
+SITE_SOURCES := $(wildcard lite_site/notebooks/*.ipynb) jupyter-lite.json \
+	lite_site/build.py lite_site/pyodide.py
+
+.DELETE_ON_ERROR:
+.PHONY: help demo site test lint bench clean distclean environment chromium
+
+help:
+	@echo 'make demo             the site and a proxy on this machine, paired, until Ctrl-C'
+	@echo 'make demo HEADLESS=1  run the quickstart notebook in headless Chromium and print it'
+	@echo 'make site             build the demo site into $(SITE) (PYODIDE=local, cdn or auto)'
+	@echo 'make test             all tests: unit, server, browser'
+	@echo 'make lint             ruff, prettier, tsc'
+	@echo 'make bench            measure, and compare with what the browser itself can do'
+	@echo 'make clean            remove what was built; make distclean: the environments, too'
+
+# -- the commands ------------------------------------------------------------------------------
+
+demo: environment $(if $(HEADLESS),chromium)
+	@$(MAKE) --no-print-directory site PYODIDE=$(DEMO_PYODIDE)
+	@$(PY) -m lite_site.demo --site $(SITE) $(if $(HEADLESS),--headless)
+
+site: $(SITE_BUILT)
+	@:
+
+test: environment chromium site
+	$(PY) -m pytest $(wildcard tests/unit) $(wildcard tests/server) $(wildcard tests/browser) \
+		$(shell command -v nvidia-smi >/dev/null || echo "-m 'not gpu'") $(PYTEST_ARGS)
+
+lint: $(PYTHON_READY) $(NODE_READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	npm run --silent lint
+
+bench: environment chromium site
+	$(PY) -m bench $(BENCH_ARGS)
+
+clean:
+	rm -rf build dist $(SITE) tests/artifacts .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d ! -path './.venv/*' ! -path './node_modules/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) node_modules lite_site/.cache
+
+# -- what they need ----------------------------------------------------------------------------
+
+environment: $(PYTHON_READY) $(EXTENSION_LINKED)
+
+$(VENV_MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: name one with make PYTHON=..."; \
+		exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(PYTHON_READY): $(VENV_MADE) pyproject.toml hatch_build.py
+	@test -z '$(TORCH)' || \
+		$(PY) -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' || \
+		$(PY) -m pip install --disable-pip-version-check '$(TORCH)'
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(NODE_READY): package-lock.json
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null || { \
+		echo "Node.js 20 or newer with npm is needed on the PATH: https://nodejs.org"; exit 1; }
+	npm ci --no-audit --no-fund
+	@touch $@
+
+$(EXTENSION_BUILT): $(EXTENSION_SOURCES) $(NODE_READY) $(PYTHON_READY)
+	PYTHON=$(abspath $(PY)) npm run --silent build
+	@touch $@
+
+# `jupyter lite build` finds the page extension here, as it would an installed one.
+$(EXTENSION_LINKED): $(EXTENSION_BUILT) $(PYTHON_READY)
+	@mkdir -p $(dir $(LINK)) && rm -rf $(LINK)
+	ln -s $(abspath build/labextension) $(LINK)
+	@touch $@
+
+$(SITE_BUILT): $(SITE_SOURCES) $(PYTHON_READY) $(EXTENSION_LINKED)
+	@rm -f build/site-*
+	$(PY) -m lite_site.build --pyodide $(PYODIDE) --output $(SITE)
+	@touch $@
+
+chromium:
+	@for name in "$$CHROME_PATH" chromium chromium-browser google-chrome google-chrome-stable \
+		'/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' \
+		/Applications/Chromium.app/Contents/MacOS/Chromium; do \
+		test -n "$$name" && command -v "$$name" >/dev/null && exit 0; \
+	done; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium; \
+	else \
+		echo "Chromium or Chrome is needed for this: install it (on Debian and Ubuntu:"; \
+		echo "sudo apt-get install chromium), or set CHROME_PATH to its program."; \
+		exit 1; \
+	fi
