@@ -35,6 +35,10 @@ class Failure(Exception):
     """A request of the page that can not be met; its text goes to the user."""
 
 
+class TooLarge(Failure):
+    """The page has no room for an array."""
+
+
 class Reply:
     """What `call` returns: JSON for the proxy, carried as a MIME type of its own."""
 
@@ -68,7 +72,7 @@ def describe():
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "python": sys.version.split()[0],
-        "names": sorted(exchanged),
+        "names": sorted(name for name, known in exchanged.items() if known.fingerprint is not None),
         "pid": os.getpid(),
     }
 
@@ -189,6 +193,7 @@ class Known:
         except TypeError:
             self.alive = None
         self.fingerprint = fingerprint(value)
+        self.version = _version(value)
 
     def is_same_object(self, value):
         """True if `value` is the object that was exchanged, changed in place or not."""
@@ -214,8 +219,10 @@ def _fingerprint_leaf(value):
     if isinstance(value, torch.Size):
         return {"tuple": list(value)}
     if isinstance(value, torch.Tensor):
-        facts = [str(value.dtype), list(value.shape), str(value.device), value._version]
-        return {"tensor": [*facts, _tensor_checksum(value)]}
+        if _obstacle(value):
+            return {"tensor": id(value)}
+        facts = [str(value.dtype), list(value.shape), str(value.device)]
+        return {"tensor": [*facts, _version(value), _tensor_checksum(value)]}
     numpy = sys.modules.get("numpy")
     if numpy and isinstance(value, numpy.ndarray | numpy.generic):
         array = numpy.ascontiguousarray(value)
@@ -229,8 +236,6 @@ def _fingerprint_leaf(value):
 
 def _tensor_checksum(tensor):
     """Checksum the bytes where that is cheap, else name the memory."""
-    if tensor.layout is not torch.strided or tensor.device.type == "meta" or tensor.is_quantized:
-        return id(tensor)
     if tensor.nbytes > CHECKSUM_BYTES or tensor.device.type != "cpu" or tensor.nbytes == 0:
         return [tensor.data_ptr(), id(tensor)]
     plain = tensor.detach().resolve_conj().resolve_neg().contiguous().view(-1)
@@ -242,6 +247,35 @@ def _bytes_of(flat):
     import ctypes
 
     return memoryview((ctypes.c_char * flat.nbytes).from_address(flat.data_ptr())).cast("B")
+
+
+def _version(value):
+    """Return what every in-place operation changes; None where torch does not count them."""
+    if not isinstance(value, torch.Tensor) or _obstacle(value) or value.is_inference():
+        return None
+    return value._version, value.data_ptr()
+
+
+def _obstacle(tensor):
+    """Say why a tensor has no plain array of its values; None for one that has."""
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return "it is sparse or nested: bring back `.to_dense()` or a part of it"
+    if tensor.is_quantized:
+        return "it is quantized: bring back `.dequantize()` of it"
+    if tensor.device.type == "meta":
+        return "it is on the meta device and has no values"
+    if tensor.dtype not in TORCH_CODES:
+        return f"it is of {tensor.dtype}: bring back `.float()` of it"
+    return None
+
+
+def _touched(name):
+    """True if an exchanged tensor was changed in place, as far as that costs nothing to see; a cell
+    can do so without mentioning its name, as an optimizer's step does."""
+    value, known = get_ipython().user_ns.get(name), exchanged[name]
+    return known.version is not None and (
+        not known.is_same_object(value) or known.version != _version(value)
+    )
 
 
 def _changed(name, value):
@@ -261,10 +295,11 @@ def _remember_result(result):
     _last_result = result.result
 
 
-def export(assigned=(), stale=(), mentioned=(), expressions=(), eager=0, limit=0, release=()):
+def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit=0, release=()):
     """Encode what a cell assigned or changed; see `metadata.torch` in docs/protocol.md.
 
     Names of `stale` come back even unchanged: the page has lost or replaced its own value.
+    `mentioned` None: nothing comes back by itself.
     `tensors` of the result says, for each, the segment and key under which the proxy finds it.
     """
     global _last_result
@@ -273,7 +308,8 @@ def export(assigned=(), stale=(), mentioned=(), expressions=(), eager=0, limit=0
     namespace = get_ipython().user_ns
     batch = Batch(limit)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
-    for name in dict.fromkeys([*assigned, *(name for name in mentioned if name in exchanged)]):
+    changed = [] if mentioned is None else [n for n in exchanged if n in mentioned or _touched(n)]
+    for name in dict.fromkeys([*assigned, *changed]):
         if name not in namespace:
             if exchanged.pop(name, None) is not None:
                 deleted.append(name)
@@ -291,7 +327,10 @@ def export(assigned=(), stale=(), mentioned=(), expressions=(), eager=0, limit=0
             kept.append(name)
         except Failure as failure:
             kept.append(name)
-            notes[name] = str(failure)
+            if isinstance(failure, TooLarge):
+                errors[name] = _can_not_come(name, failure)
+            else:
+                notes[name] = str(failure)
     for name, expression in dict(expressions).items():
         try:
             value = eval(expression, namespace)
@@ -301,12 +340,11 @@ def export(assigned=(), stale=(), mentioned=(), expressions=(), eager=0, limit=0
         try:
             trees[name] = batch.encode(value)
         except values.Untransferable as reason:
-            errors[name] = (
-                f"`{expression}` can not be brought back: {reason}. Bring back a tensor, a plain "
-                "value, or a container of them."
+            errors[name] = _can_not_come(
+                expression, f"{reason}. Bring back a tensor, a plain value, or a container of them"
             )
         except Failure as failure:
-            errors[name] = str(failure)
+            errors[name] = _can_not_come(expression, failure)
         if name == expression:
             exchanged[name] = Known(value)
     result, _last_result = _last_result, None
@@ -318,6 +356,10 @@ def export(assigned=(), stale=(), mentioned=(), expressions=(), eager=0, limit=0
         reply["result"] = _encode_result(result, batch)
     reply["tensors"], reply["segments"] = batch.write(eager)
     return reply
+
+
+def _can_not_come(expression, reason):
+    return f"`{expression}` can not be brought back: {reason}."
 
 
 def _encode_result(result, batch):
@@ -375,19 +417,14 @@ class Batch:
     def _add(self, original, tensor):
         key = self._keys.get(id(original))
         if key is None:
-            if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
-                raise Failure(
-                    "a sparse, nested or quantized tensor: bring back `.to_dense()` or a part"
-                )
-            if tensor.device.type == "meta":
-                raise Failure("a tensor on the meta device has no values")
-            if tensor.dtype not in TORCH_CODES:
-                raise Failure(f"a tensor of {tensor.dtype}: bring back `.float()` of it")
+            if obstacle := _obstacle(tensor):
+                raise Failure(obstacle)
             nbytes = tensor.numel() * (4 if tensor.dtype is torch.bfloat16 else tensor.itemsize)
             if self.limit and nbytes > self.limit:
-                raise Failure(
-                    f"an array of {_size(nbytes)} is larger than the browser can hold now "
-                    f"({_size(self.limit)}): bring back a part of it, as `-o part=NAME[:1000]`"
+                raise TooLarge(
+                    f"its {_size(nbytes)} are more than the browser can hold in one array. It stays "
+                    "on the server: bring back a part of it, as with `%%torch -o part=NAME[:1000]`, "
+                    "or give it a name that starts with `_`, which always stays"
                 )
             key = self._keys[id(original)] = str(len(self.tensors))
             self.tensors.append(tensor)

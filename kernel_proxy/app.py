@@ -124,8 +124,9 @@ def main(argv: list[str] | None = None) -> None:
     server = TorchProxyServer.instance(config=_config(arguments))
     server.proxy_options = Options(tokens, frozenset(origins), limits)
     server.initialize(argv=[], find_extensions=False)
-    print(_how_to_connect(server, arguments.site, origins, tokens, None if given else token))
-    sys.stdout.flush()
+    text = _how_to_connect(server, arguments.site, origins, tokens, None if given else token)
+    # The server binds its port in a callback of the loop (jupyter_server 2.21); this comes after it.
+    server.io_loop.add_callback(print, text, flush=True)
     server.start()
 
 
@@ -145,7 +146,7 @@ def _config(arguments: argparse.Namespace) -> Config:
     # What is not streamed is at most a pairing code.
     config.ServerApp.max_body_size = 64 * 2**10
     config.ServerApp.max_buffer_size = 64 * 2**20
-    config.ServerApp.log_level = arguments.log_level
+    config.ServerApp.log_level = config.KernelProxy.log_level = arguments.log_level
     config.MappingKernelManager.default_kernel_name = arguments.kernel
     return config
 
@@ -173,7 +174,7 @@ def _how_to_connect(
     if token:
         lines.append(f"Token: {token}")
     if origins:
-        lines.append(f"Pages: {', '.join(origins)}")
+        lines.append(f"Pages: {', '.join(dict.fromkeys(origins))}")
     else:
         lines.append("Pages: none. Start with --origin https://name.github.io to let a page in.")
     if site:

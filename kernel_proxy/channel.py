@@ -110,7 +110,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                 "lost": lost,
             }
         )
-        self._sender = asyncio.create_task(self._follow(session, seq))
+        self._sender = asyncio.create_task(self._follow(session, seq + lost))
 
     def _take(self, frame: dict[str, Any], buffers: tuple[bytes, ...]) -> None:
         session = self._session

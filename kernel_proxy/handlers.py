@@ -15,7 +15,7 @@ from .settings import PROTOCOL, Proxy
 _REQUEST_HEADERS = (
     "Authorization, Content-Type, Content-Range, Range, Torch-Session, Torch-Handle, Torch-Upload"
 )
-_REPLY_HEADERS = "Content-Range, Content-Length, Torch-Crc32"
+_REPLY_HEADERS = "Content-Range, Content-Length"
 _MAX_PAIR_BYTES = 1024
 
 
@@ -69,7 +69,20 @@ class ProxyHandler(JupyterHandler):
         if not self.origin_allowed:
             self.proxy.log.warning("refused a page of origin %s", self.origin[:200])
             raise HTTPError(403, "This origin is not allowed here.")
-        return await super().prepare()
+        if not self.check_host():
+            raise Refused(
+                f"This server does not answer to the host name {self.request.host:.100}. A reverse "
+                "proxy in front of it has to send `Host: 127.0.0.1`.",
+                "host",
+                403,
+            )
+        try:
+            return await super().prepare()
+        except HTTPError as error:
+            # The base class says 403 where a method other than GET lacks the token.
+            if error.status_code == 403 and self.current_user is None:
+                self.get_login_url()
+            raise
 
     @allow_unauthenticated
     def options(self, *_: str) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import hmac
 import json
 import logging
+import re
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -115,7 +116,7 @@ class Kernel:
         try:
             await self._execute(injection.code())
         except AgentFailure as error:
-            if "No module named 'torch'" in str(error):
+            if re.match(r"ModuleNotFoundError: .*\btorch\b(?!\.)", str(error)):
                 raise NoTorch(
                     f"The kernel {self.manager.kernel_name!r} of the server has no PyTorch. Install "
                     "it in that kernel's environment (`pip install torch`), then run the cell again."

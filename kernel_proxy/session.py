@@ -232,12 +232,15 @@ class Session:
     ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         if not pull:
             return {}, ()
-        names = {key: pull.get(key) or [] for key in ("assigned", "stale", "mentioned")}
+        # What an earlier cell's page has not fetched by now, it never will.
+        self.tensors.release_all()
         release, self._opened = self._opened, []
         try:
             outcome = await kernel.call(
                 "export",
-                **names,
+                assigned=pull.get("assigned") or [],
+                stale=pull.get("stale") or [],
+                mentioned=pull.get("mentioned"),
                 expressions=pull.get("expressions") or {},
                 eager=min(int(pull.get("eager") or 0), MAX_EAGER_BYTES),
                 limit=int(pull.get("limit") or 0),
@@ -245,11 +248,21 @@ class Session:
             )
         except AgentFailure as error:
             return {"failure": str(error)}, ()
+        self._opened = [segment["id"] for segment in outcome["segments"]]
+        try:
+            small = self._hold(outcome)
+        except Refused as error:
+            self.tensors.release_all()
+            return {"failure": str(error)}, ()
+        return outcome, small
+
+    def _hold(self, outcome: dict[str, Any]) -> tuple[bytes, ...]:
+        """Take over the segments of an export and put their handles into it; return the small ones'
+        bytes."""
         tensors = {tensor["key"]: tensor | {"handle": None} for tensor in outcome["tensors"]}
         small: tuple[bytes, ...] = ()
         for segment in outcome.pop("segments"):
             handle, memory = self.tensors.hold(segment["path"])
-            self._opened.append(segment["id"])
             if segment["eager"]:
                 small = (bytes(memory.view),)
                 self.tensors.release(handle)
@@ -257,7 +270,7 @@ class Session:
                 for key in segment["keys"]:
                     tensors[key]["handle"] = handle
         outcome["tensors"] = list(tensors.values())
-        return outcome, small
+        return small
 
     # --- Down: messages of the kernel ------------------------------------------------------------
 

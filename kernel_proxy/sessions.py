@@ -38,8 +38,8 @@ class Sessions:
             raise Refused("A session's ID is 8 to 64 letters, digits, `_` and `-`.")
         if len(self._sessions) >= self._limit:
             raise Refused(
-                f"The server has {self._limit} sessions already, which is its limit. Shut "
-                "one down, or start the server with a higher --max-sessions.",
+                f"The server has {self._limit} sessions already, which is its limit. "
+                "Restart it, which ends them all, or start it with a higher --max-sessions.",
                 "too-many",
                 429,
             )

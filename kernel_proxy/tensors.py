@@ -2,11 +2,15 @@
 
 import contextlib
 import secrets
+import time
 
 from jupyterlite_torch import _safetensors
 
 from .errors import Refused
 from .segment import Segment
+
+#: Seconds without a new part after which an upload's page is taken for gone.
+ABANDONED_AFTER_S = 60
 
 
 class Upload:
@@ -14,11 +18,13 @@ class Upload:
 
     def __init__(self, size: int):
         self.segment = Segment.create(size)
+        self.last_part = time.monotonic()
         self._parts: dict[int, int] = {}
 
     def add(self, start: int, length: int) -> None:
         """Note that the bytes from `start` are there; the same part may come again."""
         self._parts[start] = max(length, self._parts.get(start, 0))
+        self.last_part = time.monotonic()
 
     @property
     def complete(self) -> bool:
@@ -48,6 +54,16 @@ class Tensors:
     def hold(self, path: str) -> tuple[str, Segment]:
         """Take over a segment that the agent has written; return its handle's ID and the segment."""
         segment = Segment.open(path)
+        if self.nbytes + segment.size > self.budget:
+            size = segment.size
+            segment.close()
+            raise Refused(
+                f"{size} bytes are more than the server's budget for arrays on their way has left "
+                f"({self.budget - self.nbytes} of {self.budget} bytes). Bring back less at once, or "
+                "raise --shared-memory there.",
+                "too-large",
+                413,
+            )
         identifier = secrets.token_urlsafe(18)
         self._handles[identifier] = segment
         return identifier, segment
@@ -61,6 +77,11 @@ class Tensors:
                 "This tensor is not held any more; run the cell again.", "not-found", 404
             ) from None
 
+    def release_all(self) -> None:
+        """Give back the memory of all handles."""
+        for identifier in list(self._handles):
+            self.release(identifier)
+
     def release(self, identifier: str) -> None:
         """Give a handle's memory back."""
         if segment := self._handles.pop(identifier, None):
@@ -70,6 +91,7 @@ class Tensors:
         """Return the upload of that ID and size, begun with its first part."""
         upload = self._uploads.get(identifier)
         if upload is None:
+            self._drop_abandoned()
             if self.nbytes + size > self.budget:
                 raise Refused(
                     f"{size} bytes are more than the server's budget for arrays on their way has "
@@ -82,6 +104,13 @@ class Tensors:
         elif upload.segment.size != size:
             raise Refused("The parts of this upload disagree on its size.")
         return upload
+
+    def _drop_abandoned(self) -> None:
+        limit = time.monotonic() - ABANDONED_AFTER_S
+        for identifier, upload in list(self._uploads.items()):
+            if upload.last_part < limit:
+                upload.segment.close()
+                del self._uploads[identifier]
 
     @contextlib.contextmanager
     def incoming(self, tensors: object, buffers: tuple[bytes, ...]):
@@ -113,8 +142,7 @@ class Tensors:
 
     def close(self) -> None:
         """Give everything back."""
-        for identifier in list(self._handles):
-            self.release(identifier)
+        self.release_all()
         for upload in self._uploads.values():
             upload.segment.close()
         self._uploads.clear()

@@ -1,6 +1,7 @@
 """A transport for the magic's channel in CPython, so that it can meet a real proxy without a browser."""
 
 import asyncio
+import contextlib
 import json
 import urllib.error
 import urllib.request
@@ -73,11 +74,14 @@ class _Socket:
     def __init__(self, socket):
         self._socket = socket
         self._frames = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
         self._sender = asyncio.ensure_future(self._send())
 
     async def _send(self):
-        while True:
-            await self._socket.send(await self._frames.get())
+        # A broken line is told by `receive`.
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                await self._socket.send(await self._frames.get())
 
     def send(self, frame):
         self._frames.put_nowait(frame)
@@ -90,4 +94,4 @@ class _Socket:
 
     def close(self):
         self._sender.cancel()
-        closing.add(asyncio.ensure_future(self._socket.close()))
+        closing.add(self._loop.create_task(self._socket.close()))

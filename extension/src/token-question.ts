@@ -15,6 +15,21 @@ interface IQuestion {
   withdraw: () => void;
 }
 
+/**
+ * Ask the server for anything, whatever comes of it: Chrome (since 142) asks the person before a
+ * public page may reach the local network, and does so for the page after a click, not for a worker.
+ */
+async function reach(address: string, token: string): Promise<void> {
+  try {
+    await fetch(`${address}/kernel_proxy/v1/`, {
+      headers: { Authorization: `token ${token}` },
+      credentials: 'omit'
+    });
+  } catch {
+    // The worker meets the same error and says what it means.
+  }
+}
+
 export class TokenQuestions {
   constructor(private readonly _trans: TranslationBundle) {}
 
@@ -34,7 +49,11 @@ export class TokenQuestions {
     const answer = this._last.then(async () => {
       try {
         const result = withdrawn ? null : await dialog.launch();
-        return (result?.button.accept && result.value?.trim()) || null;
+        const token = (result?.button.accept && result.value?.trim()) || null;
+        if (token !== null) {
+          await reach(address, token);
+        }
+        return token;
       } finally {
         this._open.delete(address);
         dialog.dispose();

@@ -21,8 +21,6 @@ export function withWheel(settings: string, wheelUrl: string): string {
   const kernel = (all[KERNEL] ??= {});
   const options = (kernel.loadPyodideOptions ??= {});
   const packages = new Set<string>(options.packages);
-  // Pyodide does not look for the dependencies of a wheel that it loads by URL.
-  packages.add('numpy');
   // A site whose lock has the wheel may name it; two copies would be one too many.
   if (!packages.has(DISTRIBUTION)) {
     packages.add(wheelUrl);

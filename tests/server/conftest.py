@@ -1,45 +1,11 @@
-"""A real proxy in a process of its own, and a notebook of CPython connected to it."""
+"""A real proxy in a process of its own, and notebooks of CPython connected to it."""
 
 import asyncio
-import os
-import re
-import secrets
-import signal
-import subprocess
 import sys
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from native_transport import NativeTransport, closing
-
-from jupyterlite_torch._connection import Connection
-from jupyterlite_torch._magic import Notebook
-
-ORIGIN = "http://page.example"
-
-
-class Proxy:
-    """`jupyter torch-proxy` as a user starts it."""
-
-    def __init__(self, *arguments):
-        self.token = secrets.token_urlsafe(24)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kernel_proxy", "--port", "0", "--origin", ORIGIN, *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "JUPYTER_TORCH_TOKEN": self.token},
-        )
-        self.printed = ""
-        while "In a notebook" not in self.printed:
-            line = self.process.stdout.readline()
-            assert line, f"the proxy ended with {self.process.wait()}: {self.printed}"
-            self.printed += line
-        self.url = re.search(r"^Address: (\S+)$", self.printed, re.M)[1]
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=30)
-        self.process.stdout.close()
+from native_notebook import NativeNotebook, Proxy
+from native_transport import closing
 
 
 @pytest.fixture(scope="module")
@@ -49,79 +15,18 @@ def proxy():
     started.stop()
 
 
-class NativePage:
-    """What the page extension does: names the server and the session, asks for tokens."""
-
-    default_url = None
-
-    def __init__(self, session, token):
-        self.session = session
-        self.token = token
-        self.told = []
-
-    def tell(self, **message):
-        self.told.append(message)
-
-    async def ask_token(self, url):
-        return self.token
-
-
-class NativeNotebook:
-    """A notebook whose cells run in this process as the Pyodide kernel runs them."""
-
-    def __init__(self, proxy, loop, session=None):
-        self.loop = loop
-        self.shell = InteractiveShell()
-        self.page = NativePage(session or secrets.token_urlsafe(12), proxy.token)
-        self.connection = Connection(
-            lambda url: NativeTransport(url, ORIGIN), lambda *handlers: self.page, ORIGIN
-        )
-
-        async def load(package):
-            assert package == "numpy"
-
-        self.notebook = Notebook(self.shell, self.connection, load, loop.run_until_complete)
-        self.wait(self.connection.connect(proxy.url))
-
-    @property
-    def names(self):
-        return self.shell.user_ns
-
-    def wait(self, coroutine):
-        return self.loop.run_until_complete(coroutine)
-
-    def local(self, code):
-        """Run a local cell."""
-        self.shell.run_cell(code, store_history=True).raise_error()
-
-    def torch(self, body, line=""):
-        """Run a `%%torch` cell; return the value of its last expression."""
-        return self.wait(self.notebook.run_cell(line, body))
-
-    def line(self, line):
-        """Run a `%torch` line."""
-        self.wait(self.notebook.run_line(line))
-
-    def close(self):
-        async def end():
-            channel = self.connection.channel
-            if channel is not None:
-                await channel.request("control", "shutdown_request", {"restart": False})
-            self.connection.disconnect()
-            await asyncio.gather(*closing)
-            closing.clear()
-
-        self.wait(end())
-
-
 @pytest.fixture
 def loop():
     loop = asyncio.new_event_loop()
     yield loop
+    if closing:
+        loop.run_until_complete(asyncio.wait(closing))
+        closing.clear()
     pending = asyncio.all_tasks(loop)
     for task in pending:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+    if pending:
+        loop.run_until_complete(asyncio.wait(pending))
     loop.close()
 
 
@@ -158,5 +63,25 @@ def start_proxy():
 
     yield start
     for each in started:
-        if each.process.poll() is None:
-            each.stop()
+        each.stop()
+
+
+@pytest.fixture
+def on_print(monkeypatch):
+    """`on_print(text, action)` runs an action as soon as a cell has printed that text here."""
+    waiting = {}
+
+    def add(wanted, action):
+        # Patched here: pytest gives each phase of a test a stdout of its own.
+        if not waiting:
+            write = sys.stdout.write
+
+            def watch(text):
+                write(text)
+                for heard in [heard for heard in waiting if heard in text]:
+                    waiting.pop(heard)()
+
+            monkeypatch.setattr(sys.stdout, "write", watch)
+        waiting[wanted] = action
+
+    return add

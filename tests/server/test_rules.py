@@ -25,17 +25,18 @@ def test_arrays_go_and_come_back(notebook):
     same(notebook.names["y"], np.linspace(0, 1, 7) * 2)
 
 
-@pytest.mark.parametrize(
-    "dtype",
+DTYPES = (
     "float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool "
-    "complex64 complex128".split(),
-)
-def test_every_dtype_is_exact_both_ways(notebook, dtype):
-    rng = np.random.default_rng(0)
+    "complex64 complex128"
+).split()
+
+
+def layouts(dtype, rng):
+    """Arrays of random bits, NaN payloads among them, in every layout that NumPy has."""
     itemsize = np.dtype(dtype).itemsize
     raw = rng.integers(0, 2 if dtype == "bool" else 256, 24 * itemsize, dtype=np.uint8)
     a = raw.view(dtype).reshape(2, 3, 4)
-    arrays = {
+    return {
         "plain": a,
         "scalar": np.array(a[0, 0, 0]),
         "empty": a[:0],
@@ -43,12 +44,22 @@ def test_every_dtype_is_exact_both_ways(notebook, dtype):
         "reversed": a[::-1],
         "fortran": np.asfortranarray(a),
         "swapped": a.astype(a.dtype.newbyteorder()) if itemsize > 1 else a,
+        "readonly": np.broadcast_to(a, (2, 2, 3, 4)),
+    }
+
+
+def test_every_dtype_and_layout_is_exact_both_ways(notebook):
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"{layout}_{dtype}": array
+        for dtype in DTYPES
+        for layout, array in layouts(dtype, rng).items()
     }
     notebook.names.update(arrays)
-    names = list(arrays)
-    notebook.torch("\n".join(f"got_{n} = {n}.clone()" for n in names))
-    for name in names:
-        expected = np.ascontiguousarray(arrays[name], dtype=dtype).reshape(arrays[name].shape)
+    notebook.torch("\n".join(f"got_{name} = {name}.clone()" for name in arrays))
+    for name, array in arrays.items():
+        native = array.dtype.newbyteorder("=")
+        expected = np.ascontiguousarray(array, dtype=native).reshape(array.shape)
         same(notebook.names[f"got_{name}"], expected)
 
 
@@ -87,6 +98,16 @@ def test_containers_keep_their_nesting_and_shared_tensors(notebook):
     tree = notebook.names["tree"]
     assert tree["a"][0] is tree[2] is tree["a"][1][0]
     assert isinstance(tree["a"][1], tuple)
+
+
+def test_named_tuples_and_kinds_of_dict(notebook):
+    notebook.local(
+        "from collections import namedtuple, defaultdict\nP = namedtuple('P', 'x y')\n"
+        "p = P(1, [2])\nd = defaultdict(list, a=[1])"
+    )
+    notebook.torch("q = p; z = p.x; e = d['a']\nm = torch.tensor([[1., 3.]]).max(1)")
+    assert notebook.names["q"] == (1, [2]) and notebook.names["q"].y == [2]
+    assert notebook.names["m"].values == 3 and notebook.names["m"].indices == 1
 
 
 def test_state_dict_comes_back(notebook):
@@ -284,12 +305,53 @@ def test_name_that_does_not_exist(notebook):
         notebook.torch("nothing")
 
 
+def test_array_that_the_browser_can_not_hold(notebook):
+    with pytest.raises(TransferError, match="`big` can not be brought back: its 2.235 GiB"):
+        notebook.torch("small = 1\nbig = torch.empty(600_000_000)")
+    assert notebook.names["small"] == 1 and "big" not in notebook.names
+    notebook.torch("part = big[:3].shape[0]")
+    assert notebook.names["part"] == 3
+
+
+def test_kinds_without_a_plain_array_stay_with_a_word(notebook, capsys):
+    notebook.torch(
+        "s = torch.eye(3).to_sparse()\nm = torch.empty(2, device='meta')\n"
+        "n = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])\n"
+        "f = torch.ones(2).to(torch.float8_e4m3fn)\nd = s.to_dense()"
+    )
+    said = capsys.readouterr().err
+    for name in "smnf":
+        assert f"`{name}` stays on the server" in said and name not in notebook.names
+    same(notebook.names["d"], np.eye(3, dtype="f4"))
+    with pytest.raises(TransferError, match="`s` can not be brought back.*to_dense"):
+        notebook.torch("1", "-o s")
+
+
+def test_optimizer_step_changes_what_it_does_not_name(notebook):
+    notebook.torch(
+        "w = torch.ones(2, requires_grad=True)\nstep = torch.optim.SGD([w], lr=1.0).step\n"
+        "w.sum().backward()"
+    )
+    notebook.torch("step()")
+    same(notebook.names["w"], np.zeros(2, "f4"))
+
+
+def test_inference_tensors_come_back(notebook):
+    notebook.torch("with torch.inference_mode():\n    p = torch.ones(2) * 2")
+    same(notebook.names["p"], np.full(2, 2, "f4"))
+    notebook.torch("q = p + 1")
+    same(notebook.names["q"], np.full(2, 3, "f4"))
+
+
 def test_output_expressions(notebook):
     notebook.torch("w = torch.arange(10.)", "-o part=w[:3],total=w.sum()")
     same(notebook.names["part"], np.arange(3, dtype="f4"))
     assert notebook.names["total"] == 45 and notebook.names["total"].shape == ()
-    with pytest.raises(TransferError, match="IndexError|out of"):
+    with pytest.raises(TransferError, match="IndexError"):
         notebook.torch("1", "-o part=w[99]")
+    notebook.names.update(x=np.arange(5.0), k=2)
+    notebook.torch("", "-o head=x[:k]")
+    same(notebook.names["head"], np.arange(2.0))
 
 
 def test_no_auto_exchanges_nothing(notebook):

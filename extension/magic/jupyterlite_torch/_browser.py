@@ -37,7 +37,18 @@ def wait_for(coroutine):
             "This browser can not wait inside of other code (it lacks JSPI). Put `%%torch` or "
             "`%torch` at the top of a cell of its own, not under `%%time`, in a loop or a function."
         )
-    return run_sync(coroutine)
+
+    async def outcome():
+        # asyncio would end the event loop for a KeyboardInterrupt that leaves a task.
+        try:
+            return await coroutine, None
+        except BaseException as error:
+            return None, error
+
+    value, error = run_sync(outcome())
+    if error is not None:
+        raise error
+    return value
 
 
 def _object(mapping):

@@ -29,7 +29,8 @@ class Cell:
 
         Raises what the cell raised, or a TorchError; what the cell had assigned until then is here.
         """
-        names = _names.analyze(self._body, self._ledger.functions)
+        after = self._options.fetch.values()
+        names = _names.analyze(self._body, self._ledger.functions, after)
         automatic = self._options.auto
         push = self._ledger.prepare(names.reads if automatic else (), self._options.send)
         channel = self._connection.channel
@@ -39,7 +40,7 @@ class Cell:
         pull = {
             "assigned": [*assigned, *deleted] if automatic else [],
             "stale": [name for name in assigned if self._is_stale(name, push)] if automatic else [],
-            "mentioned": list(names.mentioned) if automatic else [],
+            "mentioned": list(names.mentioned) if automatic else None,
             "expressions": self._options.fetch,
             "eager": EAGER_BYTES,
             "limit": MAX_ARRAY_BYTES,

@@ -266,6 +266,19 @@ class Channel:
                     self._notice("Connected again; nothing was lost.")
                 return
 
+    def give_up(self):
+        """Stop waiting for a broken connection; False when it is not broken."""
+        if self._socket is not None:
+            return False
+        self._pump.cancel()
+        self._fail_all(
+            ConnectError(
+                "Stopped waiting for the broken connection. What runs on the server goes on; the "
+                "next `%%torch` cell connects again."
+            )
+        )
+        return True
+
     @property
     def is_open(self):
         """False when the line is gone for good and a new Channel is needed."""
@@ -274,6 +287,8 @@ class Channel:
     def _fail_all(self, error):
         for request in self._requests.values():
             request.events.put_nowait(("failed", error))
+        # What has failed is not sent again, to a kernel that may be another one.
+        self._requests.clear()
 
 
 async def _batch(queue):

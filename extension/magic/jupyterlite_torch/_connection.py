@@ -45,11 +45,16 @@ class Connection:
         Without `url`, to the one that is known. Returns a sentence.
         """
         url = _address(url or (self._server or {}).get("url") or self.page.default_url or "")
-        token = self._server["token"] if self._server and self._server["url"] == url else None
-        if token is None:
-            token = await self.page.ask_token(url)
-            if not token:
-                raise NotConnected(f"Not connected: no token was given for {url}.")
+        if self._server and self._server["url"] == url:
+            try:
+                await self.ready()
+                return f"Connected to {url}: {self._computes_with()}"
+            except ConnectError as error:
+                if error.reason != "token":
+                    raise
+        token = await self.page.ask_token(url)
+        if not token:
+            raise NotConnected(f"Not connected: no token was given for {url}.")
         self._use({"url": url, "token": token.strip()})
         try:
             await self._open()
@@ -86,12 +91,15 @@ class Connection:
         reply = await channel.request("control", "shutdown_request", {"restart": True})
         if reply.content["status"] != "ok":
             raise ServerError(reply.content["evalue"])
+        # As the server counts kernels; `generation` now tells the ledger that nothing is there.
+        channel.welcome["session"]["generation"] += 1
         return "The remote kernel was restarted; its variables are gone."
 
     def interrupt(self):
-        """Interrupt what this notebook runs there."""
-        if self.channel is not None and self.channel.is_open:
-            asyncio.ensure_future(self.channel.request("control", "interrupt_request", {}))
+        """Interrupt what this notebook runs there, or the waiting for a broken connection."""
+        channel = self.channel
+        if channel is not None and channel.is_open and not channel.give_up():
+            asyncio.ensure_future(channel.request("control", "interrupt_request", {}))
 
     # --- The channel -----------------------------------------------------------------------------
 

@@ -42,15 +42,18 @@ class Names:
     functions: dict[str, Deferred] = field(default_factory=dict)
 
 
-def analyze(source, functions=None):
+def analyze(source, functions=None, after=()):
     """Return the Names of a cell's source, IPython's syntax included.
 
-    `functions` says what the functions of earlier cells read and assign. A cell with a syntax error
+    `functions` says what the functions of earlier cells read and assign, `after` are expressions
+    that are evaluated after the cell. A cell with a syntax error
     has no names: the kernel will say what is wrong with it.
     """
     walk = _Walk(dict(functions or {}))
     try:
         walk.run(source)
+        for expression in after:
+            walk.run(expression)
     except (SyntaxError, ValueError, RecursionError):
         return Names(functions=dict(functions or {}))
     return walk.names

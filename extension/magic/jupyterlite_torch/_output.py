@@ -5,7 +5,8 @@ import sys
 
 
 class Output:
-    """The outputs of one cell. `result` and `error` are kept for the cell to deal with."""
+    """The outputs of one cell. `result` is the value of its last expression as the server
+    shows it, None for none."""
 
     def __init__(self, shell):
         self._shell = shell

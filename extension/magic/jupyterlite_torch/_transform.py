@@ -31,8 +31,10 @@ class LineTransform(TokenTransformBase):
 
     @classmethod
     def find(cls, tokens_by_line):
-        """Return the first one, or None."""
+        """Return the first one, or None; the body of another cell magic is that magic's."""
         for line in tokens_by_line:
+            if [token.string for token in line[:2]] == ["%", "%"]:
+                return None
             if len(line) > 1 and line[0].string == "%" and line[0].start[1] == 0:
                 if line[1].string == "torch" and line[1].start == line[0].end:
                     return cls(line[0].start)

@@ -7,7 +7,7 @@ What neither side can write as JSON (arrays, tensors) is left to a `leaf` functi
 import base64
 import math
 import struct
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict, namedtuple
 from enum import Enum
 
 MAX_DEPTH = 100
@@ -46,7 +46,8 @@ def _encode(value, leaf, path, inside):
     if kind is range or kind is slice:
         ends = (value.start, value.stop, value.step)
         return {kind.__name__: [_encode(end, leaf, path, inside) for end in ends]}
-    if kind not in _CONTAINERS:
+    fields = _fields(value)
+    if kind not in _CONTAINERS and fields is None:
         tree = leaf(value)
         if tree is None and isinstance(value, str) and not isinstance(value, Enum):
             # Text with methods of its own, as torch.__version__ is.
@@ -59,7 +60,7 @@ def _encode(value, leaf, path, inside):
     if len(inside) >= MAX_DEPTH:
         raise Untransferable(f"{path} is nested more than {MAX_DEPTH} levels deep")
     inside = (*inside, value)
-    if kind is dict or kind is OrderedDict:
+    if isinstance(value, dict):
         return {
             "dict": [
                 [
@@ -70,10 +71,20 @@ def _encode(value, leaf, path, inside):
             ]
         }
     items = [_encode(item, leaf, f"{path}[{n}]", inside) for n, item in enumerate(value)]
+    if fields is not None:
+        return {"namedtuple": [kind.__name__, fields, items]}
     return items if kind is list else {kind.__name__: items}
 
 
-_CONTAINERS = frozenset({list, tuple, dict, OrderedDict, set, frozenset})
+_CONTAINERS = frozenset({list, tuple, dict, OrderedDict, defaultdict, Counter, set, frozenset})
+
+
+def _fields(value):
+    """Return the field names of a named tuple, of Python's or C's making, else None."""
+    if not isinstance(value, tuple):
+        return None
+    names = getattr(value, "_fields", None) or getattr(value, "__match_args__", None)
+    return list(names) if names and len(names) == len(value) else None
 
 
 def decode(tree, leaf):
@@ -102,6 +113,10 @@ def decode(tree, leaf):
         return ...
     if kind == "dict":
         return {decode(key, leaf): decode(item, leaf) for key, item in content}
+    if kind == "namedtuple":
+        name, fields, items = content
+        made = namedtuple(name, fields, rename=True)
+        return made(*(decode(item, leaf) for item in items))
     if kind in _SEQUENCES:
         return _SEQUENCES[kind](decode(item, leaf) for item in content)
     if kind in _TRIPLES:

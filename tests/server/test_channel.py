@@ -1,0 +1,174 @@
+"""The channel itself: nothing lost over a cut, nothing run twice, kernels that can not start."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+from native_notebook import NativeNotebook
+
+from jupyterlite_torch import _channel
+from jupyterlite_torch._errors import ConnectError, KernelDied
+
+
+class Cut:
+    """A TCP relay in front of a proxy whose connections can be cut."""
+
+    def __init__(self, loop, url):
+        self.loop = loop
+        self.port = int(url.rpartition(":")[2])
+        self.writers = set()
+        self.server = loop.run_until_complete(asyncio.start_server(self.relay, "127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
+
+    async def relay(self, reader, writer):
+        upstream = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers |= {writer, upstream[1]}
+
+        async def pump(source, target):
+            try:
+                while data := await source.read(65536):
+                    target.write(data)
+                    await target.drain()
+            except ConnectionError:
+                pass
+            finally:
+                target.close()
+
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(pump(reader, upstream[1]), pump(upstream[0], writer))
+
+    def cut(self):
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers.clear()
+
+    def close(self):
+        self.cut()
+        self.server.close()
+        self.loop.run_until_complete(self.server.wait_closed())
+
+
+@pytest.fixture
+def relay(proxy, loop):
+    started = Cut(loop, proxy.url)
+    yield started
+    started.close()
+
+
+def test_cut_line_loses_and_doubles_nothing(proxy, loop, relay, capsys, on_print):
+    direct, proxy.url = proxy.url, relay.url
+    try:
+        notebook = NativeNotebook(proxy, loop)
+    finally:
+        proxy.url = direct
+    cuts = []
+
+    def cut():
+        cuts.append(1)
+        relay.cut()
+
+    for line in ("line 100;", "line 500;", "line 900;"):
+        on_print(line, cut)
+    notebook.torch(
+        "import time\nfor i in range(1000):\n    print(f'line {i};')\n    time.sleep(0.001)\n"
+        "_runs = globals().get('_runs', 0) + 1\nruns = _runs"
+    )
+    assert capsys.readouterr().out.splitlines() == [f"line {i};" for i in range(1000)]
+    assert notebook.names["runs"] == 1 and len(cuts) == 3
+    notebook.close()
+
+
+def test_stream_order_and_names(notebook, capsys):
+    notebook.torch(
+        "import sys\nfor i in range(500):\n    print('o', i)\n    print('e', i, file=sys.stderr)"
+    )
+    said = capsys.readouterr()
+    assert said.out.split() == [w for i in range(500) for w in ("o", str(i))]
+    assert said.err.split() == [w for i in range(500) for w in ("e", str(i))]
+
+
+def test_restarted_server_is_another_one(start_proxy, loop):
+    proxy = start_proxy()
+    notebook = NativeNotebook(proxy, loop)
+    notebook.names["x"] = np.ones(2)
+    notebook.torch("y = x + 1")
+    proxy.stop()
+    # The page would notice between two cells.
+    notebook.wait(asyncio.wait([notebook.connection.channel._pump]))
+    with pytest.raises(ConnectError, match="Nothing answers"):
+        notebook.torch("y = x + 2")
+
+
+def test_dead_server_during_a_cell(start_proxy, loop, monkeypatch, on_print):
+    monkeypatch.setattr(_channel, "RETRY_FOR_S", 1)
+    proxy = start_proxy()
+    notebook = NativeNotebook(proxy, loop)
+    on_print("go", proxy.process.kill)
+    with pytest.raises(ConnectError, match="broke and did not come back"):
+        notebook.torch("import time\nprint('go')\ntime.sleep(60)")
+
+
+def test_stop_while_the_line_is_broken(start_proxy, loop, on_print):
+    proxy = start_proxy()
+    notebook = NativeNotebook(proxy, loop)
+
+    def stop_soon():
+        proxy.process.kill()
+        loop.call_later(0.5, notebook.connection.interrupt)
+
+    on_print("go", stop_soon)
+    with pytest.raises(ConnectError, match="Stopped waiting"):
+        notebook.torch("import time\nprint('go')\ntime.sleep(60)")
+
+
+def test_interrupt(notebook, on_print):
+    on_print("go", notebook.connection.interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        notebook.torch("import time\nkept = 1\nprint('go')\ntime.sleep(60)")
+    assert notebook.names["kept"] == 1
+    notebook.torch("after = kept + 1")
+    assert notebook.names["after"] == 2
+
+
+def test_kernel_without_torch_says_what_to_install(start_proxy, loop, tmp_path, monkeypatch):
+    spec = tmp_path / "kernels" / "bare"
+    spec.mkdir(parents=True)
+    code = (
+        "import sys; sys.modules['torch'] = None; "
+        "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
+    )
+    argv = [sys.executable, "-c", code, "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "bare", "language": "python"})
+    )
+    monkeypatch.setitem(os.environ, "JUPYTER_PATH", str(tmp_path))
+    proxy = start_proxy("--kernel", "bare")
+    with pytest.raises(ConnectError, match="has no PyTorch.*pip install torch"):
+        NativeNotebook(proxy, loop)
+
+
+def test_kernelspec_that_does_not_exist(start_proxy, loop):
+    proxy = start_proxy("--kernel", "nowhere")
+    with pytest.raises(ConnectError, match="'nowhere' could not be started"):
+        NativeNotebook(proxy, loop)
+
+
+def test_died_kernel_is_told_with_its_cause(notebook):
+    with pytest.raises(KernelDied, match="exit code 3"):
+        notebook.torch("import os; os._exit(3)")
+
+
+def test_wrong_token_and_wrong_address(proxy, loop, start_proxy):
+    other = start_proxy()
+    other.token, right = "x" * 20, other.token
+    with pytest.raises(ConnectError, match="does not know the token") as caught:
+        NativeNotebook(other, loop)
+    assert caught.value.reason == "token"
+    other.token = right
+    other.url = "http://127.0.0.1:9"
+    with pytest.raises(ConnectError, match="Nothing answers at http://127.0.0.1:9"):
+        NativeNotebook(other, loop)
