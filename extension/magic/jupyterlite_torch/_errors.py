@@ -68,12 +68,16 @@ class RemoteError(Exception, metaclass=_Named):
         return self.traceback
 
 
+#: Leaving a coroutine with one of these means something else to Python.
+_CONTROL_FLOW = (StopIteration, StopAsyncIteration, GeneratorExit)
+
+
 def remote_error(ename, evalue, traceback):
     """Return an instance of RemoteError and, where it is a built-in one, of the remote type."""
     name = ename.rpartition(".")[2]
     base = getattr(builtins, name, None)
     bases = (RemoteError,)
-    if isinstance(base, type) and issubclass(base, BaseException):
+    if isinstance(base, type) and issubclass(base, BaseException) and base not in _CONTROL_FLOW:
         bases = (RemoteError, base)
     try:
         kind = _Named(name, bases, {"__module__": "builtins", "__init__": RemoteError.__init__})

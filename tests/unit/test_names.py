@@ -1,0 +1,82 @@
+"""Which names a cell needs and assigns."""
+
+import pytest
+
+from jupyterlite_torch._names import analyze
+
+
+@pytest.mark.parametrize(
+    ("source", "reads", "assigned"),
+    [
+        ("x = 1\nprint(x + y)", {"print", "y"}, {"x"}),
+        ("x += 1", {"x"}, {"x"}),
+        ("x: int = y", {"int", "y"}, {"x"}),
+        ("for i in range(n):\n    s = s + i", {"range", "n", "s"}, {"i", "s"}),
+        ("if c:\n    v = 1\nv", {"c", "v"}, {"v"}),
+        ("if c:\n    v = 1\nelse:\n    v = 2\nv", {"c"}, {"v"}),
+        ("while c:\n    v = 1\nv", {"c", "v"}, {"v"}),
+        ("with open(p) as f:\n    d = f.read()", {"open", "p"}, {"f", "d"}),
+        ("try:\n    t = 1\nexcept E as e:\n    e\nt", {"E", "t"}, {"t"}),
+        ("import numpy as np, a.b\nfrom m import n as o", set(), {"np", "a", "o"}),
+        ("[a for a in b if c]", {"b", "c"}, set()),
+        ("{k: v for k, v in d for w in k}", {"d"}, set()),
+        ("[y := f(x) for x in z]", {"f", "z"}, {"y"}),
+        ("lambda q: q + r", {"r"}, set()),
+        ("a, (b, *c) = d", {"d"}, {"a", "b", "c"}),
+        ("x[0] = 1\ny.z = 2", {"x", "y"}, set()),
+        (
+            "match m:\n    case [a, *b]: pass\n    case {'k': c, **d}: pass",
+            {"m"},
+            {"a", "b", "c", "d"},
+        ),
+        ("class A(B):\n    z = q\n    def m(self, w=v): return z", {"B", "q", "v"}, {"A"}),
+        ("def f(a, b=c): return a + d", {"c"}, {"f"}),
+        ("def f(): return x\nf()", {"x"}, {"f"}),
+        ("def f(): return x\nx = 1\nf()", set(), {"f", "x"}),
+        ("@dec\ndef f(): return x", {"dec", "x"}, {"f"}),
+        ("def f():\n    global g\n    g = h\nf()", {"h"}, {"f", "g"}),
+        ("def f():\n    def g(): return x + y\n    y = 1\n    return g\nf()", {"x"}, {"f"}),
+        ("await z", {"z"}, set()),
+        ("%time y = f(x)", {"f", "x"}, {"y"}),
+        ("%%time\ny = f(x)\nz = y", {"f", "x"}, {"y", "z"}),
+        ("%timeit -n 3 y = f(x)", {"f", "x"}, set()),
+        ("!echo {name} $other", {"name", "other"}, set()),
+        ("%pip install x", set(), set()),
+        ("print(f'{a:{b}}')", {"print", "a", "b"}, set()),
+        ("def (", set(), set()),
+        ("", set(), set()),
+    ],
+)
+def test_reads_and_assigned(source, reads, assigned):
+    names = analyze(source)
+    assert (set(names.reads), set(names.assigned)) == (reads, assigned)
+
+
+def test_functions_of_earlier_cells():
+    first = analyze("def f(x): return g(x) * scale\ndef g(x): return x + shift")
+    second = analyze("y = f(1)", first.functions)
+    assert set(second.reads) == {"f", "g", "scale", "shift"}
+    assert set(analyze("f = 1", first.functions).functions) == {"g"}
+
+
+def test_instances_do_what_their_class_does():
+    first = analyze("class Net(Base):\n    def forward(self, x): return x * scale\nmodel = Net()")
+    assert "scale" in analyze("model(x)", first.functions).reads
+    third = analyze("class Other(Net): pass\no = Other()", first.functions)
+    assert "scale" in analyze("o(x)", third.functions).reads
+
+
+def test_recursive_functions_end():
+    first = analyze("def even(n): return odd(n)\ndef odd(n): return even(n) + k")
+    assert "k" in analyze("even(2)", first.functions).reads
+
+
+def test_deleted():
+    names = analyze("x = 1\ndel x, y")
+    assert list(names.deleted) == ["x", "y"] and not names.assigned
+    assert not analyze("del x\nx = 1").deleted
+
+
+def test_expressions_after_the_cell():
+    names = analyze("x = 1", after=["x + y"])
+    assert set(names.reads) == {"y"}

@@ -1,0 +1,88 @@
+"""Trees: values as JSON and back, with their types."""
+
+import json
+import math
+import struct
+from collections import OrderedDict, namedtuple
+
+import pytest
+
+from jupyterlite_torch._values import Untransferable, decode, encode
+
+Point = namedtuple("Point", "x y")
+
+
+def there_and_back(value):
+    text = json.dumps(encode(value, lambda _: None), allow_nan=False)
+    return decode(json.loads(text), lambda kind, content: pytest.fail(kind))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 0, -1, 2**53, -(2**200), 0.1, -0.0, 5e-324, math.inf, 1j, "", "ü\0",
+        b"", bytes(range(256)), bytearray(b"x"), [], [1, [2]], (), (1,), {}, {"a": 1},
+        {1: 2, None: (), (1, 2): [3]}, set(), {1, "a"}, frozenset({2}), range(3), range(9, 1, -2),
+        slice(None), slice(1, "b", None), ..., {"int": "ff"}, [{"tensor": "0"}], {"dict": []},
+    ],
+)  # fmt: skip
+def test_round_trip(value):
+    back = there_and_back(value)
+    assert back == value and type(back) is type(value)
+
+
+def test_integer_of_any_length():
+    assert there_and_back(2**20_000 + 1) - 2**20_000 == 1
+
+
+def test_bits_of_nan_and_zero():
+    nan = struct.unpack(">d", bytes.fromhex("7ff8000000000123"))[0]
+    assert struct.pack(">d", there_and_back(nan)) == struct.pack(">d", nan)
+    assert math.copysign(1, there_and_back(-0.0)) == -1
+    assert math.copysign(1, there_and_back(complex(-0.0, 1)).real) == -1
+
+
+def test_order_and_kinds_of_dict():
+    assert list(there_and_back(OrderedDict(b=1, a=2))) == ["b", "a"]
+
+
+def test_named_tuple():
+    back = there_and_back(Point(1, [2]))
+    assert back == Point(1, [2]) and back.y == [2] and type(back).__name__ == "Point"
+
+
+def test_text_with_methods_is_text():
+    class Version(str):
+        pass
+
+    assert type(there_and_back(Version("2.1"))) is str
+
+
+def test_what_has_no_place_is_named():
+    with pytest.raises(Untransferable, match=r"\['a'\]\[1\] is of type object"):
+        there_and_back({"a": [1, object()]})
+    with pytest.raises(Untransferable, match="it is of type function"):
+        there_and_back(lambda: 1)
+
+
+def test_cycles_and_depth_end():
+    cycle = []
+    cycle.append({"again": cycle})
+    with pytest.raises(Untransferable, match="contains itself"):
+        there_and_back(cycle)
+    deep = []
+    for _ in range(1000):
+        deep = [deep]
+    with pytest.raises(Untransferable, match="nested"):
+        there_and_back(deep)
+
+
+def test_same_list_twice_is_no_cycle():
+    part = [1]
+    assert there_and_back([part, part]) == [[1], [1]]
+
+
+@pytest.mark.parametrize("tree", [{"a": 1, "b": 2}, {}])
+def test_what_is_no_tree_is_refused(tree):
+    with pytest.raises(ValueError, match="a tree is"):
+        decode(tree, lambda kind, content: None)
