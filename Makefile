@@ -53,8 +53,7 @@ site: $(SITE_BUILT)
 	@:
 
 test: environment chromium site
-	$(PY) -m pytest $(wildcard tests/unit) $(wildcard tests/server) $(wildcard tests/browser) \
-		$(shell command -v nvidia-smi >/dev/null || echo "-m 'not gpu'") $(PYTEST_ARGS)
+	$(PY) -m pytest $(wildcard tests/unit) $(wildcard tests/server) $(wildcard tests/browser) $(PYTEST_ARGS)
 
 lint: $(PYTHON_READY) $(NODE_READY)
 	$(PY) -m ruff check .

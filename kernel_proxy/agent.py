@@ -12,6 +12,7 @@ import sys
 import time
 import weakref
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_segment as segment
@@ -23,6 +24,8 @@ MIME_TYPE = "application/vnd.jupyterlite-torch+json"
 #: CPU tensors up to this size are checked for changes by their bytes, all others by torch's version
 #: counter, which sees every in-place operation but not what goes through `.data` or NumPy.
 CHECKSUM_BYTES = 16 * 2**20
+#: Checksums are of blocks of this size, as the page's are.
+BLOCK_BYTES = 2**20
 #: A tensor smaller than this is copied out of what was sent, so that it does not keep a large
 #: neighbour's memory alive.
 OWN_MEMORY_BYTES = 2**20
@@ -328,7 +331,7 @@ def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit
         except Failure as failure:
             kept.append(name)
             if isinstance(failure, TooLarge):
-                errors[name] = _can_not_come(name, failure)
+                errors[name] = _can_not_come(name, str(failure).replace("NAME", name))
             else:
                 notes[name] = str(failure)
     for name, expression in dict(expressions).items():
@@ -385,6 +388,9 @@ class Batch:
         self.limit = limit
         self.tensors = []
         self._keys = {}
+        # By key, for tensors that travel by themselves: the CRC-32 of each MiB, which the page would
+        # else have to find out.
+        self._checksums = {}
 
     def encode(self, value):
         """Return the tree of `value`, its tensors added to the batch; all of them or, when one
@@ -453,6 +459,7 @@ class Batch:
                 "device": str(tensor.device),
                 "nbytes": entry.nbytes,
                 "requires_grad": tensor.requires_grad,
+                "crc32": self._checksums.get(entry.key),
             }
             for entry, tensor in zip(entries, self.tensors, strict=True)
         ]
@@ -468,14 +475,42 @@ class Batch:
         view[: len(header)] = header
         for entry in entries:
             tensor = self.tensors[int(entry.key)].detach().resolve_conj().resolve_neg()
-            if entry.nbytes:
-                torch.frombuffer(
-                    view, dtype=tensor.dtype, count=tensor.numel(), offset=entry.start
-                ).view(tensor.shape).copy_(tensor)
+            if entry.nbytes and eager:
+                _copy(tensor, view, entry)
+            elif entry.nbytes:
+                self._checksums[entry.key] = _copy_large(tensor, target, entry)
         identifier = f"{time.monotonic_ns():x}-{entries[0].key}"
         outgoing[identifier] = target
         keys = [entry.key for entry in entries]
         return {"id": identifier, "path": target.path, "keys": keys, "eager": eager}
+
+
+def _copy(tensor, view, entry):
+    target = torch.frombuffer(view, dtype=tensor.dtype, count=tensor.numel(), offset=entry.start)
+    target.view(tensor.shape).copy_(tensor)
+
+
+def _copy_large(tensor, target, entry):
+    """Copy a tensor into a segment and return the CRC-32 of each MiB, on several processors."""
+    source = None
+    if tensor.device.type == "cpu" and tensor.is_contiguous():
+        source = _bytes_of(tensor.view(-1))
+    else:
+        _copy(tensor, target.view, entry)
+
+    def block(offset):
+        place = entry.start + offset
+        if source is None:
+            return zlib.crc32(
+                target.view[place : min(place + BLOCK_BYTES, entry.start + entry.nbytes)]
+            )
+        data = source[offset : offset + BLOCK_BYTES]
+        # Cheaper than a mapping where the pages are fresh, and other threads run meanwhile.
+        os.pwrite(target.fd, data, place)
+        return zlib.crc32(data)
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return list(pool.map(block, range(0, entry.nbytes, BLOCK_BYTES)))
 
 
 def _size(nbytes):

@@ -122,6 +122,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             if frame.get("channel") not in _CHANNELS or not _is_message(message):
                 raise Refused("A request needs a channel and a Jupyter message.")
             session.request(frame["channel"], message, buffers)
+        elif kind == "upload":
+            self._send(session.tensors.add_part(frame, buffers))
         elif kind == "ack" and isinstance(frame.get("seq"), int):
             session.listeners[self] = frame["seq"]
             session.log.forget(min(session.listeners.values()))

@@ -12,9 +12,7 @@ from .auth import RESOURCE
 from .errors import ProxyError, Refused
 from .settings import PROTOCOL, Proxy
 
-_REQUEST_HEADERS = (
-    "Authorization, Content-Type, Content-Range, Range, Torch-Session, Torch-Handle, Torch-Upload"
-)
+_REQUEST_HEADERS = "Authorization, Content-Type, Range, Torch-Session, Torch-Handle"
 _REPLY_HEADERS = "Content-Range, Content-Length"
 _MAX_PAIR_BYTES = 1024
 
@@ -87,7 +85,7 @@ class ProxyHandler(JupyterHandler):
     @allow_unauthenticated
     def options(self, *_: str) -> None:
         """Answer a preflight, which browsers send without the token."""
-        self.set_header("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+        self.set_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
         self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
         self.set_header("Access-Control-Max-Age", "7200")
         self.set_status(204)
@@ -132,7 +130,6 @@ class DescriptionHandler(ProxyHandler):
                 "protocol": PROTOCOL,
                 "limits": {
                     "message_bytes": self.proxy.limits.message_bytes,
-                    "upload_part_bytes": self.proxy.limits.upload_part_bytes,
                     "upload_bytes": self.proxy.limits.shared_memory_bytes,
                 },
             }

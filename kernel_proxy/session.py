@@ -187,7 +187,8 @@ class Session:
             await self.restart()
         else:
             await self.close()
-        self._answer(channel, message["header"], {"status": "ok", "restart": restart})
+        content = {"status": "ok", "restart": restart, "generation": self.generation}
+        self._answer(channel, message["header"], content)
 
     async def _execute(
         self, message: dict[str, Any], extras: dict[str, Any], buffers: tuple[bytes, ...]

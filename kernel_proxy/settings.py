@@ -19,8 +19,6 @@ class Limits:
     hello_bytes: int = 4096
     #: Seconds in which a new WebSocket must say its token.
     hello_s: float = 10
-    #: One part of an upload, in bytes.
-    upload_part_bytes: int = 32 * 2**20
     #: Shared memory for tensors on their way, each session, in bytes.
     shared_memory_bytes: int = 8 * 2**30
     #: Events of a session that wait for their page, in bytes.

@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 import time
+from typing import Any
 
 from jupyterlite_torch import _safetensors
 
@@ -87,8 +88,30 @@ class Tensors:
         if segment := self._handles.pop(identifier, None):
             segment.close()
 
-    def upload(self, identifier: str, size: int) -> Upload:
-        """Return the upload of that ID and size, begun with its first part."""
+    def add_part(self, frame: dict[str, Any], buffers: tuple[bytes, ...]) -> dict[str, Any]:
+        """Put a part of an upload into its place; return the frame that answers it."""
+        identifier, start, total = frame.get("id"), frame.get("start"), frame.get("total")
+        answer = {"type": "uploaded", "id": identifier, "start": start}
+        try:
+            if not (
+                isinstance(identifier, str)
+                and 8 <= len(identifier) <= 64
+                and type(start) is int
+                and type(total) is int
+                and len(buffers) == 1
+                and 0 <= start < start + len(buffers[0]) <= total
+            ):
+                raise Refused(
+                    "A part of an upload needs an ID, its place, the total and its bytes."
+                )
+            upload = self._upload(identifier, total)
+            upload.segment.view[start : start + len(buffers[0])] = buffers[0]
+            upload.add(start, len(buffers[0]))
+        except (Refused, OSError) as error:
+            answer["message"] = str(error)
+        return answer
+
+    def _upload(self, identifier: str, size: int) -> Upload:
         upload = self._uploads.get(identifier)
         if upload is None:
             self._drop_abandoned()

@@ -47,17 +47,6 @@ class NativeTransport:
             raise ConnectionError(str(error)) from None
         return _Socket(socket)
 
-    async def upload(self, path, headers, pieces, size, part_bytes):
-        body = b"".join(pieces)
-        for start in range(0, size, part_bytes):
-            part = body[start : start + part_bytes]
-            content_range = f"bytes {start}-{start + len(part) - 1}/{size}"
-            status, _, reply = await asyncio.to_thread(
-                self._request, "PUT", path, {**headers, "Content-Range": content_range}, part
-            )
-            if status != 204:
-                raise TransferError(json.loads(reply)["message"])
-
     async def download(self, path, headers, place):
         status, _, body = await asyncio.to_thread(self._request, "GET", path, headers)
         if status != 200:
@@ -84,7 +73,7 @@ class _Socket:
                 await self._socket.send(await self._frames.get())
 
     def send(self, frame):
-        self._frames.put_nowait(frame)
+        self._frames.put_nowait(frame if isinstance(frame, str) else b"".join(frame))
 
     async def receive(self):
         try:

@@ -11,7 +11,7 @@ import pytest
 from native_notebook import NativeNotebook
 
 from jupyterlite_torch import _channel
-from jupyterlite_torch._errors import ConnectError, KernelDied
+from jupyterlite_torch._errors import ConnectError, KernelDied, TransferError
 
 
 class Cut:
@@ -21,6 +21,7 @@ class Cut:
         self.loop = loop
         self.port = int(url.rpartition(":")[2])
         self.writers = set()
+        self.cut_at = None
         self.server = loop.run_until_complete(asyncio.start_server(self.relay, "127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
 
@@ -32,6 +33,11 @@ class Cut:
             try:
                 while data := await source.read(65536):
                     target.write(data)
+                    if self.cut_at is not None:
+                        self.cut_at -= len(data)
+                        if self.cut_at < 0:
+                            self.cut_at = None
+                            self.cut()
                     await target.drain()
             except ConnectionError:
                 pass
@@ -79,6 +85,35 @@ def test_cut_line_loses_and_doubles_nothing(proxy, loop, relay, capsys, on_print
     )
     assert capsys.readouterr().out.splitlines() == [f"line {i};" for i in range(1000)]
     assert notebook.names["runs"] == 1 and len(cuts) == 3
+    notebook.close()
+
+
+@pytest.mark.parametrize("cut_at", [10, 2**20, 20 * 2**20 + 17])
+def test_cut_push_goes_on_where_it_was(proxy, loop, relay, cut_at):
+    direct, proxy.url = proxy.url, relay.url
+    try:
+        notebook = NativeNotebook(proxy, loop)
+    finally:
+        proxy.url = direct
+    x = np.random.default_rng(0).integers(0, 2**60, 2**22)
+    notebook.names["x"] = x
+    relay.cut_at = cut_at
+    notebook.torch("total = x.sum(); last = x[-1]")
+    assert relay.cut_at is None
+    assert notebook.names["total"] == x.sum() and notebook.names["last"] == x[-1]
+    notebook.close()
+
+
+def test_push_above_the_budget_is_refused_in_a_sentence(start_proxy, loop):
+    notebook = NativeNotebook(start_proxy("--shared-memory", "8"), loop)
+    notebook.names["x"] = np.zeros(2**20 + 1)
+    with pytest.raises(TransferError, match="--shared-memory"):
+        notebook.torch("x")
+    with pytest.raises(TransferError, match="--shared-memory"):
+        notebook.torch("y = torch.zeros(2**20 + 1, dtype=torch.float64)")
+    notebook.names["x"] = np.zeros(2**18)
+    notebook.torch("n = len(x)")
+    assert notebook.names["n"] == 2**18
     notebook.close()
 
 

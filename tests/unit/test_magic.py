@@ -16,7 +16,6 @@ from jupyterlite_torch._magic import Notebook, TorchMagics
 class FakeChannel:
     """Keeps each request; answers with what the test put into `answers`."""
 
-    limits = {"upload_part_bytes": 2**20}
     session_headers = {}
 
     def __init__(self):

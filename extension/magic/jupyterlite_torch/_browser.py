@@ -8,15 +8,48 @@ import json
 
 import js
 import pyodide_js
-from pyodide.ffi import JsException, can_run_sync, create_proxy, run_sync, to_js
+from pyodide.code import run_js
+from pyodide.ffi import (
+    JsException,
+    can_run_sync,
+    create_proxy,
+    run_sync,
+    to_js,
+)
 
 from . import _safetensors
 from ._errors import ConnectError, NotConnected, TorchError, TransferError
 
-#: Parts of an upload under way at a time; two hide the time that the browser takes to copy one.
-PARALLEL_PARTS = 2
 #: How often a broken transfer is taken up again before it is given up.
 TRIES = 5
+
+
+#: Bytes of a stream for which Python is woken.
+READ_BYTES = 4 * 2**20
+# From Python each chunk of about 64 KiB would cost as much as copying several of them. The buffer is
+# looked up after the wait, since memory that grows gets another one.
+_read_into = run_js(
+    """async (reader, wanted, memory, offset) => {
+      const chunks = [];
+      let length = 0;
+      while (length < wanted) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        chunks.push(value);
+        length += value.length;
+      }
+      const buffer = memory.getBuffer('u8');
+      try {
+        for (const chunk of chunks) {
+          buffer.data.set(chunk, offset);
+          offset += chunk.length;
+        }
+      } finally {
+        buffer.release();
+      }
+      return length;
+    }"""
+)
 
 
 def origin():
@@ -62,12 +95,9 @@ class Transport:
         self.url = url
         self._base = f"{url.rstrip('/')}/kernel_proxy/v1/"
 
-    async def _request(self, method, path, headers, body=None):
+    async def _request(self, method, path, headers):
         options = {"method": method, "headers": headers, "cache": "no-store", "credentials": "omit"}
-        request = _object(options)
-        if body is not None:
-            request.body = body
-        return await js.fetch(self._base + path, request)
+        return await js.fetch(self._base + path, _object(options))
 
     async def fetch(self, method, path, headers):
         """Return (status, JSON or None). ConnectError when there is no answer that can be read."""
@@ -101,31 +131,6 @@ class Transport:
         """Return a Socket."""
         return await Socket.open("ws" + (self._base + path).removeprefix("http"))
 
-    async def upload(self, path, headers, pieces, size, part_bytes):
-        """PUT `pieces`, buffers of `size` bytes in all, in parts; TransferError when refused."""
-        starts = iter(range(0, size, part_bytes))
-
-        async def worker():
-            for start in starts:
-                stop = min(start + part_bytes, size)
-                content_range = f"bytes {start}-{stop - 1}/{size}"
-                part = _gather(pieces, start, stop)
-                await self._upload_part(path, {**headers, "Content-Range": content_range}, part)
-
-        await asyncio.gather(*(worker() for _ in range(PARALLEL_PARTS)))
-
-    async def _upload_part(self, path, headers, part):
-        for attempt in range(TRIES):
-            try:
-                response = await self._request("PUT", path, headers, part)
-            except JsException:
-                await asyncio.sleep(0.2 * 2**attempt)
-                continue
-            if response.ok:
-                return
-            raise TransferError(await _message(response))
-        raise TransferError(f"The connection to {self.url} broke while arrays were sent.")
-
     async def download(self, path, headers, place):
         """GET a safetensors file into `place(header, file size)`, a writable view for its data.
 
@@ -137,29 +142,15 @@ class Transport:
             try:
                 response = await self._request("GET", path, {**headers, **wanted})
                 if not response.ok:
-                    raise TransferError(await _message(response))
+                    raise TransferError(_sentence(await response.text(), response.status))
                 if not position.received:
                     position.size = int(response.headers.get("Content-Length"))
-                reader = response.body.getReader()
-                while not (chunk := await reader.read()).done:
-                    position.take(chunk.value)
+                await position.read(response.body.getReader())
             except JsException:
                 await asyncio.sleep(0.2 * 2**attempt)
             if position.size is not None and position.received == position.size:
                 return
         raise TransferError(f"The connection to {self.url} broke while an array came back.")
-
-
-def _gather(pieces, start, stop):
-    """Return a JavaScript array of the bytes from `start` to `stop` of all pieces in a row."""
-    part = js.Uint8Array.new(stop - start)
-    position = 0
-    for piece in pieces:
-        low, high = max(start, position), min(stop, position + len(piece))
-        if low < high:
-            part.subarray(low - start, high - start).assign(piece[low - position : high - position])
-        position += len(piece)
-    return part
 
 
 class _Position:
@@ -173,36 +164,45 @@ class _Position:
         self.received = 0
         self.size = None
 
-    def take(self, chunk):
-        if self._data is None:
-            chunk = self._take_header(chunk)
-        if chunk is not None and chunk.length:
-            start = self.received - self._data_start
-            # Straight into the array's memory.
-            chunk.assign_to(self._data[start : start + chunk.length])
-            self.received += chunk.length
+    async def read(self, reader):
+        """Take all that a reader gives."""
+        while self._data is None:
+            result = await reader.read()
+            if result.done:
+                return
+            self._take_header(result.value)
+        memory = create_proxy(self._data)
+        try:
+            while length := await _read_into(
+                reader, READ_BYTES, memory, self.received - self._data_start
+            ):
+                self.received += length
+        finally:
+            memory.destroy()
 
     def _take_header(self, chunk):
-        """Take what belongs to the header; return the rest of the chunk once it is whole."""
-        while True:
+        """Take what belongs to the header and, once that is whole, put the rest into place."""
+        while chunk.length:
             wanted = 8 if len(self._header) < 8 else _safetensors.header_size(self._header[:8])
-            missing = wanted - len(self._header)
-            self._header += chunk.subarray(0, missing).to_bytes()
-            self.received += min(missing, chunk.length)
-            if chunk.length < missing:
-                return None
-            chunk = chunk.subarray(missing)
-            if wanted > 8:
+            part = chunk.subarray(0, wanted - len(self._header))
+            self._header += part.to_bytes()
+            self.received += part.length
+            chunk = chunk.subarray(part.length)
+            if len(self._header) == wanted > 8:
                 self._data = self._place(self._header, self.size)
                 self._data_start = wanted
-                return chunk
+                break
+        if chunk.length:
+            chunk.assign_to(self._data[: chunk.length])
+            self.received += chunk.length
 
 
-async def _message(response):
+def _sentence(reply, status):
+    """Return what the server says in an error reply."""
     try:
-        return json.loads(await response.text())["message"]
-    except (ValueError, KeyError, TypeError, JsException):
-        return f"The server refused a transfer with HTTP status {response.status}."
+        return json.loads(reply)["message"]
+    except (ValueError, KeyError, TypeError):
+        return f"The server refused a transfer with HTTP status {status}."
 
 
 class Socket:
@@ -242,8 +242,15 @@ class Socket:
             proxy.destroy()
 
     def send(self, frame):
-        """Send text or bytes."""
-        self._socket.send(frame if isinstance(frame, str) else to_js(frame))
+        """Send text, or a sequence of buffers as one binary message."""
+        if isinstance(frame, str):
+            self._socket.send(frame)
+            return
+        message, position = js.Uint8Array.new(sum(map(len, frame))), 0
+        for piece in frame:
+            message.subarray(position, position + len(piece)).assign(piece)
+            position += len(piece)
+        self._socket.send(message)
 
     async def receive(self):
         """Return the next message, text or bytes; ConnectionError when there will be none."""

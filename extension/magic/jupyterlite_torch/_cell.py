@@ -34,7 +34,7 @@ class Cell:
         automatic = self._options.auto
         push = self._ledger.prepare(names.reads if automatic else (), self._options.send)
         channel = self._connection.channel
-        described, buffers = await send(push, self._connection.transport, channel)
+        described, buffers = await send(push, channel)
         assigned = [name for name in names.assigned if not name.startswith("_")]
         deleted = [name for name in names.deleted if not name.startswith("_")]
         pull = {
@@ -96,7 +96,7 @@ class Cell:
             except KeyError as missing:
                 problems.append(_reason(name, failed.get(missing.args[0], missing)))
             # A value that did not arrive is the server's, so that the old one here is not sent.
-            self._ledger.agree(name)
+            self._ledger.agree(name, values.checksums)
         for name in described["kept"]:
             self._ledger.agree(name)
         for name in described["deleted"]:

@@ -2,7 +2,8 @@
 
 A transport has two methods: `async fetch(method, path, headers, body=None)` returning
 `(status, JSON)`, and `async open(path)` returning a socket with `send(frame)`, `async receive()`
-and `close()`. `receive` and `open` raise ConnectionError when the line is gone.
+and `close()`. A frame is text, or a sequence of buffers that go as one binary message. `receive` and
+`open` raise ConnectionError when the line is gone.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import struct
 import uuid
 from datetime import UTC, datetime
 
-from ._errors import ConnectError, KernelDied, ServerError
+from ._errors import ConnectError, KernelDied, ServerError, TransferError
 
 PROTOCOL = 1
 #: Seconds between tries to get a broken connection back, and how long it is tried in all.
@@ -21,6 +22,23 @@ RETRY_FOR_S = 120
 NOTICE_AFTER_S = 2
 #: Events between two acknowledgements.
 ACK_EVERY = 50
+#: An upload goes in parts of this many bytes, so many of them unacknowledged at a time.
+PART_BYTES = 2**20
+PARTS_IN_FLIGHT = 8
+
+
+async def describe(transport, headers):
+    """Return the server's description; ConnectError with the reason when it gives none."""
+    status, reply = await transport.fetch("GET", "", headers)
+    if isinstance(reply, dict):
+        if status == 200 and reply.get("name") == "jupyterlite-torch":
+            return reply
+        if "message" in reply and "reason" in reply:
+            raise ConnectError(reply["message"], reply["reason"])
+    raise ConnectError(
+        f"A server answers at {transport.url}, and it is not `jupyter torch-proxy`. Check the address.",
+        "not-a-proxy",
+    )
 
 
 class Reply:
@@ -40,6 +58,43 @@ class _Request:
         self.events = asyncio.Queue()
 
 
+class _Upload:
+    """Bytes on their way up: which parts the server has not acknowledged."""
+
+    def __init__(self, identifier, pieces, size):
+        self.identifier, self._pieces, self.size = identifier, pieces, size
+        self.in_flight = {}
+        self.acknowledged = asyncio.Event()
+        self.error = None
+
+    def part(self, start):
+        """Return the frame of the part at `start`."""
+        stop = min(start + PART_BYTES, self.size)
+        head = {
+            "type": "upload",
+            "id": self.identifier,
+            "start": start,
+            "total": self.size,
+            "buffers": [stop - start],
+        }
+        text = json.dumps(head).encode()
+        return [struct.pack("<I", len(text)), text, *_slices(self._pieces, start, stop)]
+
+    async def room(self, parts):
+        """Wait until fewer than `parts` are unacknowledged."""
+        while self.error is None and len(self.in_flight) >= parts:
+            self.acknowledged.clear()
+            await self.acknowledged.wait()
+        if self.error is not None:
+            raise self.error
+
+    def settle(self, start=None, error=None):
+        """Note that the part at `start` has arrived, or that nothing more will."""
+        self.in_flight.pop(start, None)
+        self.error = self.error or error
+        self.acknowledged.set()
+
+
 class Channel:
     """One session of one server. `notice(text)` is called for what a person should know."""
 
@@ -54,6 +109,7 @@ class Channel:
         self._seq = 0
         self._acknowledged = 0
         self._requests = {}
+        self._uploads = {}
         self._closed = False
         self.limits = {}
         self.welcome = None
@@ -69,23 +125,15 @@ class Channel:
 
     async def _describe(self):
         # A page can read the errors of a plain fetch, and nothing of a WebSocket's.
-        status, reply = await self._transport.fetch("GET", "", self._headers())
-        if status == 200 and isinstance(reply, dict) and reply.get("name") == "jupyterlite-torch":
-            if reply.get("protocol") != PROTOCOL:
-                raise ConnectError(
-                    f"The server's jupyterlite-torch {reply.get('version')} speaks protocol "
-                    f"{reply.get('protocol')} and this page {PROTOCOL}: install the same release on "
-                    "both sides.",
-                    "protocol",
-                )
-            self.limits = reply["limits"]
-            return
-        if isinstance(reply, dict) and "message" in reply and "reason" in reply:
-            raise ConnectError(reply["message"], reply["reason"])
-        raise ConnectError(
-            "A server answers there, and it is not `jupyter torch-proxy`. Check the address.",
-            "not-a-proxy",
-        )
+        description = await describe(self._transport, self._headers())
+        if description.get("protocol") != PROTOCOL:
+            raise ConnectError(
+                f"The server's jupyterlite-torch {description.get('version')} speaks protocol "
+                f"{description.get('protocol')} and this page {PROTOCOL}: install the same release on "
+                "both sides.",
+                "protocol",
+            )
+        self.limits = description["limits"]
 
     async def _hello(self):
         socket = await self._transport.open("channel")
@@ -102,7 +150,7 @@ class Channel:
         if frame["type"] == "refused":
             socket.close()
             raise ConnectError(frame["message"], frame["reason"])
-        if frame["log"] != self._log and self._requests:
+        if frame["log"] != self._log and (self._requests or self._uploads):
             self._fail_all(KernelDied("The server was restarted, and its kernels with it."))
         if frame["lost"]:
             self._notice(_lost(frame["lost"]))
@@ -112,6 +160,9 @@ class Channel:
         for request in self._requests.values():
             # The server takes a request that it already has only once.
             socket.send(request.frame)
+        for upload in self._uploads.values():
+            for start in upload.in_flight:
+                socket.send(upload.part(start))
 
     def _headers(self):
         return {"Authorization": f"token {self._token}"}
@@ -173,9 +224,10 @@ class Channel:
             "buffers": [len(part) for part in buffers],
         }
         request = _Request(_frame(frame, buffers))
-        if len(request.frame) > self.limits["message_bytes"]:
+        size = sum(map(len, request.frame)) if buffers else len(request.frame)
+        if size > self.limits["message_bytes"]:
             raise ServerError(
-                f"This cell and its plain values are {len(request.frame) / 2**20:.0f} MiB, and the "
+                f"This cell and its plain values are {size / 2**20:.0f} MiB, and the "
                 f"server takes {self.limits['message_bytes'] / 2**20:.0f}: make arrays of long lists."
             )
         self._requests[header["msg_id"]] = request
@@ -201,6 +253,22 @@ class Channel:
                     on_event(message)
         self._acknowledge()
         return reply
+
+    async def upload(self, identifier, pieces, size):
+        """Send `pieces`, buffers of `size` bytes in all; TransferError when the server refuses.
+
+        A request that is sent afterwards finds them there.
+        """
+        upload = self._uploads[identifier] = _Upload(identifier, pieces, size)
+        try:
+            for start in range(0, size, PART_BYTES):
+                await upload.room(PARTS_IN_FLIGHT)
+                upload.in_flight[start] = None
+                if self._socket is not None:
+                    self._socket.send(upload.part(start))
+            await upload.room(1)
+        finally:
+            del self._uploads[identifier]
 
     def release(self, handles):
         """Let the server give back the memory of tensor handles."""
@@ -230,6 +298,9 @@ class Channel:
         if frame["type"] == "lost":
             self._notice(_lost(frame["count"]))
             return
+        if frame["type"] == "uploaded" and frame["id"] in self._uploads:
+            error = TransferError(frame["message"]) if "message" in frame else None
+            self._uploads[frame["id"]].settle(frame.get("start"), error)
         if frame["type"] != "event":
             return
         self._seq = frame["seq"]
@@ -253,12 +324,13 @@ class Channel:
                 gone = loop.time() - start
                 if isinstance(error, ConnectError) and error.reason != "unreachable":
                     raise
-                if gone > RETRY_FOR_S or not self._requests:
+                waited_for = self._requests or self._uploads
+                if gone > RETRY_FOR_S or not waited_for:
                     raise ConnectError(
                         "The connection to the server broke and did not come back. What runs there "
                         "goes on; `%torch connect` finds it again."
                     ) from None
-                if gone > NOTICE_AFTER_S and not noticed and self._requests:
+                if gone > NOTICE_AFTER_S and not noticed:
                     noticed = True
                     self._notice("The connection to the server broke; trying to get it back…")
             else:
@@ -287,6 +359,8 @@ class Channel:
     def _fail_all(self, error):
         for request in self._requests.values():
             request.events.put_nowait(("failed", error))
+        for upload in self._uploads.values():
+            upload.settle(error=error)
         # What has failed is not sent again, to a kernel that may be another one.
         self._requests.clear()
 
@@ -328,7 +402,17 @@ def _frame(frame, buffers):
     if not buffers:
         return text
     head = text.encode()
-    return b"".join((struct.pack("<I", len(head)), head, *buffers))
+    return [struct.pack("<I", len(head)), head, *buffers]
+
+
+def _slices(pieces, start, stop):
+    """Yield the bytes from `start` to `stop` of all pieces in a row, uncopied."""
+    position = 0
+    for piece in pieces:
+        low, high = max(start, position), min(stop, position + len(piece))
+        if low < high:
+            yield piece[low - position : high - position]
+        position += len(piece)
 
 
 def _parse(frame):

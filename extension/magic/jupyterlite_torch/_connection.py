@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from ._channel import Channel
+from ._channel import Channel, describe
 from ._errors import ConnectError, NotConnected, OptionError, ServerError
 
 
@@ -52,6 +52,7 @@ class Connection:
             except ConnectError as error:
                 if error.reason != "token":
                     raise
+        await self._look(url)
         token = await self.page.ask_token(url)
         if not token:
             raise NotConnected(f"Not connected: no token was given for {url}.")
@@ -62,6 +63,17 @@ class Connection:
             self._use(None)
             raise
         return f"Connected to {url}: {self._computes_with()}"
+
+    async def _look(self, url):
+        """Raise what is wrong with an address before a token for it is asked for."""
+        try:
+            await describe(self._make_transport(url), {})
+        except ConnectError as error:
+            # Chrome (since 142) may keep a worker of a public page from the local network until the
+            # person, asked by the page, has allowed it.
+            hidden = error.reason == "unreachable" and self._origin.startswith("https:")
+            if error.reason != "token" and not hidden:
+                raise
 
     def disconnect(self):
         """Leave the server; the session there goes on. Returns a sentence."""
@@ -91,8 +103,7 @@ class Connection:
         reply = await channel.request("control", "shutdown_request", {"restart": True})
         if reply.content["status"] != "ok":
             raise ServerError(reply.content["evalue"])
-        # As the server counts kernels; `generation` now tells the ledger that nothing is there.
-        channel.welcome["session"]["generation"] += 1
+        channel.welcome["session"]["generation"] = reply.content["generation"]
         return "The remote kernel was restarted; its variables are gone."
 
     def interrupt(self):

@@ -127,10 +127,13 @@ class Ledger:
         for name in push.delete:
             self._agreed.pop(name, None)
 
-    def agree(self, name):
-        """Note that page and server now have the same under `name`, or that the server's stays."""
+    def agree(self, name, checksums=None):
+        """Note that page and server now have the same under `name`, or that the server's stays.
+
+        `checksums` are those of arrays that are known already, by the array's id.
+        """
         self._imports.pop(name, None)
-        self._agreed[name] = self._state(name)
+        self._agreed[name] = self._state(name, checksums)
 
     def forget(self, name):
         """Note that `name` is gone on both sides."""
@@ -140,29 +143,30 @@ class Ledger:
         """True if the page's value of `name` is not the one that both sides last had."""
         return name not in self._agreed or self._agreed[name] != self._state(name)
 
-    def _state(self, name):
+    def _state(self, name, checksums=None):
         value = self.namespace.get(name, _MISSING)
-        return None if value is _MISSING else _fingerprint(value)
+        return None if value is _MISSING else _fingerprint(value, checksums or {})
 
 
 def _identity(value):
     return ("object", id(value))
 
 
-def _fingerprint(value):
-    """Return something that differs when the value does."""
+def _fingerprint(value, checksums=types.MappingProxyType({})):
+    """Return something that differs when the value does; `checksums` as for `Ledger.agree`."""
+
+    def leaf(value):
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            sums = checksums.get(id(value)) or _arrays.checksums(value)
+            return {"tensor": [value.dtype.str, value.shape, sums]}
+        return _arrays.Outgoing().leaf(value)
+
     if isinstance(value, _DEFINITIONS):
         return _identity(value)
     try:
-        return json.dumps(_values.encode(value, _checksum_leaf))
+        return json.dumps(_values.encode(value, leaf))
     except _values.Untransferable:
         return _identity(value)
-
-
-def _checksum_leaf(value):
-    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        return {"tensor": [value.dtype.str, value.shape, _arrays.checksums(value)]}
-    return _arrays.Outgoing().leaf(value)
 
 
 def _refuse_secret(name, value):

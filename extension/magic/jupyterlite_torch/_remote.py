@@ -8,7 +8,7 @@ from . import _arrays, _safetensors, _values
 EAGER_BYTES = 2**20
 
 
-async def send(push, transport, channel):
+async def send(push, channel):
     """Send the arrays of a Push; return (`metadata.torch.push`, binary parts for the request)."""
     described = {
         "values": push.values,
@@ -24,8 +24,7 @@ async def send(push, transport, channel):
         described["tensors"] = "buffer"
         return described, (b"".join(pieces),)
     upload = secrets.token_urlsafe(18)
-    headers = {**channel.session_headers, "Torch-Upload": upload}
-    await transport.upload("tensors", headers, pieces, size, channel.limits["upload_part_bytes"])
+    await channel.upload(upload, pieces, size)
     described["tensors"] = {"upload": upload}
     return described, ()
 
@@ -36,6 +35,8 @@ class Values:
     def __init__(self, described, buffers):
         self.described = described
         self._arrays = {}
+        #: Checksums of arrays that the server has summed up, by the array's id.
+        self.checksums = {}
         self._large = [t for t in described.get("tensors", ()) if t["handle"]]
         small = [t for t in described.get("tensors", ()) if not t["handle"]]
         if small:
@@ -73,7 +74,10 @@ class Values:
             return destination
 
         await transport.download("tensors", headers, place)
-        return incoming.array
+        array = incoming.array
+        if array.nbytes == tensor["nbytes"]:
+            self.checksums[id(array)] = tuple(tensor["crc32"])
+        return array
 
     def name_of(self, key):
         """Return the name under which a tensor is known to the user."""

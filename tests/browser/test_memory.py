@@ -1,0 +1,81 @@
+"""256 MiB each way: right values, and no second whole copy on the way."""
+
+import pytest
+
+MIB = 2**20
+ARRAY = 256 * MIB
+# What else may grow meanwhile. Emscripten grows the heap by up to 96 MiB more than it must.
+HEAP_SLACK = 128 * MIB
+PROXY_SLACK = 96 * MIB
+# All of Chromium's processes, until its collector comes round: down, the array itself and chunks of
+# the stream; up, the messages under way. Both are below what one whole copy would add.
+CHROMIUM_DOWN = 1.75 * ARRAY
+CHROMIUM_UP = 0.75 * ARRAY
+
+MAKE = """\
+import time
+import numpy as np
+import pyodide_js
+
+def mark():
+    # The length is that of the whole WebAssembly memory, which never shrinks.
+    print(time.time(), pyodide_js._module.HEAPU8.length)
+
+# Every bit pattern of a 32-bit multiplicative hash, so that a block out of place is seen.
+x = np.arange(2**26, dtype=np.uint32)
+x *= 2654435761
+x = x.view(np.float32)"""
+
+CHECK_THERE = """\
+%%torch
+expected = torch.arange(2**26).mul_(2654435761).to(torch.int32)
+received = str(x.dtype), bool((x.view(torch.int32) == expected).all())
+del expected"""
+
+CHECK_HERE = """\
+for start in range(0, len(y), 2**20):
+    block = slice(start, start + 2**20)
+    assert (y[block].view(np.uint32) == ~x[block].view(np.uint32)).all()
+assert y.dtype == np.float32 and y.shape == x.shape
+print("the same")"""
+
+
+@pytest.mark.timeout(280)
+def test_256_mib_each_way(run_notebook, start_proxy, watch_memory, port):
+    proxy = start_proxy("--origin", f"http://127.0.0.1:{port}")
+    cells = [
+        "%%torch\nwarm = torch.ones(2**19)",
+        "warm += 1",
+        "%%torch\nwarm = warm * 2",
+        MAKE,
+        "mark()",
+        CHECK_THERE,
+        "mark()",
+        "%%torch\ny = x.view(torch.int32).bitwise_not().view(torch.float32)",
+        "mark()",
+        CHECK_HERE,
+        "received",
+    ]
+    with watch_memory(proxy.process.pid) as watch:
+        run = run_notebook(
+            cells,
+            *("--server", proxy.url, "--port", port),
+            env={"JUPYTER_TORCH_TOKEN": proxy.token},
+        )
+    run.ended(0)
+    assert run.cells[9].stdout == "the same\n"
+    assert run.cells[10].result["text/plain"] == "('torch.float32', True)"
+    marks = [cell.stdout.split() for cell in run.cells if cell.source == "mark()"]
+    times = [float(when) for when, _ in marks]
+    heaps = [int(size) for _, size in marks]
+    pushed, pulled = heaps[1] - heaps[0], heaps[2] - heaps[1]
+    print(f"heap: push {pushed / MIB:.0f} MiB, pull {pulled / MIB:.0f} MiB")
+    in_proxy = watch.growth(proxy.process.pid, times[0], times[2])
+    print(f"proxy: {in_proxy / MIB:.0f} MiB")
+    up = watch.total_growth("push", times[0], times[1])
+    down = watch.total_growth("pull", times[1], times[2])
+    assert pushed <= HEAP_SLACK
+    assert pulled <= ARRAY + HEAP_SLACK
+    assert in_proxy <= PROXY_SLACK
+    assert up <= CHROMIUM_UP
+    assert down <= CHROMIUM_DOWN
