@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from .auth import ProxyOnlyAuthorizer, TokenIdentityProvider, Tokens, exact_origin
 from .channel import ChannelHandler
-from .handlers import DescriptionHandler, PairHandler, SessionsHandler
+from .handlers import DescriptionHandler, OriginsHandler, PairHandler, SessionsHandler
 from .kernel import Kernel
 from .session import Session
 from .sessions import Sessions
@@ -35,7 +35,7 @@ class KernelProxy(ExtensionApp):
         server = self.serverapp
         options = server.proxy_options
         sessions = Sessions(self._new_session, options.limits.max_sessions, self.log)
-        self.proxy = Proxy(sessions, options.tokens, options.origins, self.log, options.limits)
+        self.proxy = Proxy(sessions, options.tokens, set(options.origins), self.log, options.limits)
         self.settings["kernel_proxy"] = self.proxy
 
     def _new_session(self, identifier: str) -> Session:
@@ -59,6 +59,7 @@ class KernelProxy(ExtensionApp):
                 (base, DescriptionHandler),
                 (base + "pair", PairHandler),
                 (base + "sessions", SessionsHandler),
+                (base + "origins", OriginsHandler),
                 (base + "tensors", TensorsHandler),
                 (base + "channel", ChannelHandler),
             ]

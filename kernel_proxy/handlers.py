@@ -2,19 +2,21 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.web import HTTPError, authenticated
 
 from ._version import __version__
-from .auth import RESOURCE
+from .auth import RESOURCE, exact_origin
 from .errors import ProxyError, Refused
 from .settings import PROTOCOL, Proxy
 
 _REQUEST_HEADERS = "Authorization, Content-Type, Range, Torch-Session, Torch-Handle"
 _REPLY_HEADERS = "Content-Range, Content-Length"
 _MAX_PAIR_BYTES = 1024
+_MAX_ORIGINS = 64
 
 
 class ProxyHandler(JupyterHandler):
@@ -161,6 +163,39 @@ class PairHandler(ProxyHandler):
                 403,
             )
         self.finish({"token": token})
+
+
+class OriginsHandler(ProxyHandler):
+    """Lets a program that holds the token have a page of its own machine let in for a while, as the
+    headless runner does with the page that it serves. A page can not: browsers name its origin."""
+
+    @authenticated
+    @authorized
+    def post(self) -> None:
+        """Allow the origin that the header Torch-Origin names."""
+        origin = self._wanted()
+        if len(self.proxy.origins) >= _MAX_ORIGINS:
+            raise Refused("Too many origins are allowed already.", "too-many", 429)
+        self.proxy.origins.add(origin)
+        self.set_status(204)
+
+    @authenticated
+    @authorized
+    def delete(self) -> None:
+        """Allow it no more."""
+        self.proxy.origins.discard(self._wanted())
+        self.set_status(204)
+
+    def _wanted(self) -> str:
+        if self.origin is not None:
+            raise Refused("Pages may not do this.", "origin", 403)
+        try:
+            origin = exact_origin(self.request.headers.get("Torch-Origin", ""))
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        if urlsplit(origin).hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise Refused("Only pages of a loopback address are let in this way; use --origin.")
+        return origin
 
 
 class SessionsHandler(ProxyHandler):

@@ -32,6 +32,6 @@ class Proxy:
 
     sessions: Sessions
     tokens: Tokens
-    origins: frozenset[str]
+    origins: set[str]
     log: logging.Logger
     limits: Limits = field(default_factory=Limits)

@@ -1,6 +1,7 @@
 """The proxy that a notebook computes on: one of the runner's own, or one that is already there."""
 
 import collections
+import contextlib
 import json
 import os
 import queue
@@ -11,6 +12,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from typing import IO
 
 from lite_site.child import Child
@@ -125,6 +127,27 @@ def request(server: str, method: str, path: str, headers: dict[str, str]) -> Non
 def check(server: str, token: str, origin: str) -> None:
     """Raise ProxyError unless the server would let a page of this origin in with this token."""
     request(server, "GET", "", {"Authorization": f"token {token}", "Origin": origin})
+
+
+@contextlib.contextmanager
+def admitted(server: str, token: str, origin: str) -> Iterator[None]:
+    """Have the server let pages of this origin in, meanwhile only if it does not anyway."""
+    headers = {"Authorization": f"token {token}", "Torch-Origin": origin}
+    try:
+        check(server, token, origin)
+    except ProxyError as error:
+        if error.reason != "origin":
+            raise
+        request(server, "POST", "origins", headers)
+    else:
+        yield
+        return
+    try:
+        yield
+    finally:
+        # A server that has gone meanwhile lets nobody in.
+        with contextlib.suppress(ProxyError):
+            request(server, "DELETE", "origins", headers)
 
 
 def end_session(server: str, token: str, session: str) -> None:

@@ -16,13 +16,13 @@ from lite_site.browser import BrowserError, find_chromium
 from lite_site.child import unwind_when_told_to_end
 from lite_site.notebook import Notebook, NotebookError, Outcome, run_notebook
 from lite_site.page import RunServer
-from lite_site.proxy import TOKEN_VARIABLE, LocalProxy, ProxyError, check
+from lite_site.proxy import TOKEN_VARIABLE, LocalProxy, ProxyError, admitted
 from lite_site.serve import SiteError, running
 
 EPILOG = """\
 status: 0 no cell raised (or --allow-errors), 1 a cell raised, 2 it could not run, with the reason.
 A cell with the tag raises-exception may raise.
-Without --server a proxy is started for the run, on this machine, and ended with it."""
+A --server lets the page of the run in until it ends. Without --server a proxy is started for the run, on this machine, and ended with it."""
 
 EXTENSION = "jupyterlite-torch"
 
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         )
         server = options.server
         if server:
-            check(server, token, site.origin)
+            stack.enter_context(admitted(server, token, site.origin))
         elif EXTENSION in site.extensions:
             proxy = stack.enter_context(LocalProxy("--origin", site.origin))
             server, token = proxy.url, proxy.token
@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         "--port",
         type=int,
         default=0,
-        help="port of the site; a --server must let http://127.0.0.1:PORT in (default: a free one)",
+        help="port of the site (default: a free one)",
     )
     add(
         "--output",

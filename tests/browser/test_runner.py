@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import lite_site
+from lite_site.proxy import ProxyError, check
 
 NOTEBOOKS = Path(lite_site.__file__).parent / "notebooks"
 
@@ -42,12 +43,22 @@ def test_status_2_without_a_server(run_notebook, port):
     assert run.notebook is None
 
 
-@pytest.mark.parametrize("refused", ["token", "origin"])
-def test_status_2_where_the_server_refuses(run_notebook, start_proxy, port, refused):
-    origin = f"http://127.0.0.1:{port}" if refused == "token" else "https://elsewhere.example"
-    proxy = start_proxy("--origin", origin)
-    token = "a-token-of-nobody" if refused == "token" else proxy.token
-    options = ("--server", proxy.url, "--port", port)
-    run = run_notebook(["%%torch\n1"], *options, env={"JUPYTER_TORCH_TOKEN": token})
+def test_status_2_where_the_server_refuses_the_token(run_notebook, start_proxy):
+    proxy = start_proxy("--origin", "https://elsewhere.example")
+    run = run_notebook(
+        ["%%torch\n1"], "--server", proxy.url, env={"JUPYTER_TORCH_TOKEN": "a-token-of-nobody"}
+    )
     run.ended(2)
-    assert refused in run.stderr or f"--origin http://127.0.0.1:{port}" in run.stderr
+    assert "token" in run.stderr and run.notebook is None
+
+
+def test_server_that_lists_other_pages_lets_the_run_in_and_no_longer(
+    run_notebook, start_proxy, port
+):
+    proxy = start_proxy("--origin", "https://elsewhere.example")
+    options = ("--server", proxy.url, "--port", port)
+    run = run_notebook(["%%torch\nx = 1", "x"], *options, env={"JUPYTER_TORCH_TOKEN": proxy.token})
+    run.ended(0)
+    assert run.cells[1].result["text/plain"] == "1"
+    with pytest.raises(ProxyError, match="does not let pages"):
+        check(proxy.url, proxy.token, f"http://127.0.0.1:{port}")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from jupyterlite_torch._errors import TransferError
 
 pytestmark = pytest.mark.gpu

@@ -89,6 +89,20 @@ def test_the_rest_of_the_server_is_closed(proxy):
         caught.value.close()
 
 
+def test_program_with_the_token_may_let_a_loopback_page_in(proxy):
+    page, token = "http://127.0.0.1:54321", proxy.token
+    assert ask(proxy, "origins", "POST", "wrong", None, Torch_Origin=page)[0] == 401
+    assert ask(proxy, "origins", "POST", token, ORIGIN, Torch_Origin=page)[0] == 403
+    assert ask(proxy, "origins", "POST", token, page, Torch_Origin=page)[0] == 403
+    for other in ("https://evil.example", "*", "null", ""):
+        assert ask(proxy, "origins", "POST", token, None, Torch_Origin=other)[0] == 400
+    assert ask(proxy, token=token, origin=page)[0] == 403
+    assert ask(proxy, "origins", "POST", token, None, Torch_Origin=page)[0] == 204
+    assert ask(proxy, token=token, origin=page)[0] == 200
+    assert ask(proxy, "origins", "DELETE", token, None, Torch_Origin=page)[0] == 204
+    assert ask(proxy, token=token, origin=page)[0] == 403
+
+
 def test_host_header_is_checked(proxy):
     status, _, body = ask(proxy, token=proxy.token, Host="evil.example")
     assert status == 403 and json.loads(body)["reason"] == "host" and b"Host: 127.0.0.1" in body
