@@ -4,19 +4,9 @@ The kernel's environment needs torch and nothing of this package: the modules tr
 entered into its `sys.modules` under names of their own.
 """
 
-import inspect
+from importlib.resources import files
 
-from jupyterlite_torch import _safetensors, _values
-
-from . import segment
-
-MODULES = {
-    "_jupyterlite_torch_values": inspect.getsource(_values),
-    "_jupyterlite_torch_safetensors": inspect.getsource(_safetensors),
-    "_jupyterlite_torch_segment": inspect.getsource(segment),
-}
-AGENT = "_jupyterlite_torch_agent"
-
+_PREFIX = "_jupyterlite_torch_"
 _LOADER = """
 def load(sources):
     import linecache, sys, types
@@ -32,17 +22,21 @@ def load(sources):
 
 def code() -> str:
     """Return code that loads and starts the agent, and defines no name where it runs."""
-    from pathlib import Path
-
-    # Read as a file: importing the agent here would import torch.
-    agent = Path(__file__).with_name("agent.py").read_text(encoding="utf-8")
-    body = (
-        f"{_LOADER}\nload({ {**MODULES, AGENT: agent}!r})\n"
-        f"import sys; sys.modules[{AGENT!r}].start()\n"
-    )
+    wire, proxy = files("jupyterlite_torch"), files("kernel_proxy")
+    # Each after what it imports. Read as files: importing the agent here would import torch.
+    modules = {
+        "values": wire / "_values.py",
+        "safetensors": wire / "_safetensors.py",
+        "segment": proxy / "segment.py",
+        "known": proxy / "agent" / "known.py",
+        "batch": proxy / "agent" / "batch.py",
+        "agent": proxy / "agent" / "agent.py",
+    }
+    sources = {_PREFIX + name: file.read_text(encoding="utf-8") for name, file in modules.items()}
+    body = f"{_LOADER}\nload({sources!r})\nimport sys; sys.modules['{_PREFIX}agent'].start()\n"
     return f"exec({body!r}, {{}})"
 
 
 def call(method: str, arguments: str) -> str:
     """Return the expression that calls `method` of the agent with the JSON text `arguments`."""
-    return f"__import__({AGENT!r}).call({method!r}, {arguments!r})"
+    return f"__import__('{_PREFIX}agent').call({method!r}, {arguments!r})"

@@ -8,11 +8,12 @@ and `close()`. A frame is text, or a sequence of buffers that go as one binary m
 
 import asyncio
 import json
-import struct
 import uuid
 from datetime import UTC, datetime
 
+from . import _frames
 from ._errors import ConnectError, KernelDied, ServerError, TransferError
+from ._upload import PART_BYTES, PARTS_IN_FLIGHT, Upload
 
 PROTOCOL = 1
 #: Seconds between tries to get a broken connection back, and how long it is tried in all.
@@ -22,9 +23,6 @@ RETRY_FOR_S = 120
 NOTICE_AFTER_S = 2
 #: Events between two acknowledgements.
 ACK_EVERY = 50
-#: An upload goes in parts of this many bytes, so many of them unacknowledged at a time.
-PART_BYTES = 2**20
-PARTS_IN_FLIGHT = 8
 
 
 async def describe(transport, headers):
@@ -56,43 +54,6 @@ class _Request:
     def __init__(self, frame):
         self.frame = frame
         self.events = asyncio.Queue()
-
-
-class _Upload:
-    """Bytes on their way up: which parts the server has not acknowledged."""
-
-    def __init__(self, identifier, pieces, size):
-        self.identifier, self._pieces, self.size = identifier, pieces, size
-        self.in_flight = {}
-        self.acknowledged = asyncio.Event()
-        self.error = None
-
-    def part(self, start):
-        """Return the frame of the part at `start`."""
-        stop = min(start + PART_BYTES, self.size)
-        head = {
-            "type": "upload",
-            "id": self.identifier,
-            "start": start,
-            "total": self.size,
-            "buffers": [stop - start],
-        }
-        text = json.dumps(head).encode()
-        return [struct.pack("<I", len(text)), text, *_slices(self._pieces, start, stop)]
-
-    async def room(self, parts):
-        """Wait until fewer than `parts` are unacknowledged."""
-        while self.error is None and len(self.in_flight) >= parts:
-            self.acknowledged.clear()
-            await self.acknowledged.wait()
-        if self.error is not None:
-            raise self.error
-
-    def settle(self, start=None, error=None):
-        """Note that the part at `start` has arrived, or that nothing more will."""
-        self.in_flight.pop(start, None)
-        self.error = self.error or error
-        self.acknowledged.set()
 
 
 class Channel:
@@ -146,7 +107,7 @@ class Channel:
             "seq": self._seq,
         }
         socket.send(json.dumps(hello))
-        frame, _ = _parse(await socket.receive())
+        frame, _ = _frames.parse(await socket.receive())
         if frame["type"] == "refused":
             socket.close()
             raise ConnectError(frame["message"], frame["reason"])
@@ -223,7 +184,7 @@ class Channel:
             "msg": message,
             "buffers": [len(part) for part in buffers],
         }
-        request = _Request(_frame(frame, buffers))
+        request = _Request(_frames.build(frame, buffers))
         size = sum(map(len, request.frame)) if buffers else len(request.frame)
         if size > self.limits["message_bytes"]:
             raise ServerError(
@@ -259,7 +220,7 @@ class Channel:
 
         A request that is sent afterwards finds them there.
         """
-        upload = self._uploads[identifier] = _Upload(identifier, pieces, size)
+        upload = self._uploads[identifier] = Upload(identifier, pieces, size)
         try:
             for start in range(0, size, PART_BYTES):
                 await upload.room(PARTS_IN_FLIGHT)
@@ -285,7 +246,7 @@ class Channel:
     async def _receive(self):
         while not self._closed:
             try:
-                self._take(*_parse(await self._socket.receive()))
+                self._take(*_frames.parse(await self._socket.receive()))
             except ConnectionError:
                 self._socket = None
                 try:
@@ -395,32 +356,3 @@ def _lost(count):
         f"{count} messages of this session were lost: they waited longer than the server's event "
         "log has room."
     )
-
-
-def _frame(frame, buffers):
-    text = json.dumps(frame)
-    if not buffers:
-        return text
-    head = text.encode()
-    return [struct.pack("<I", len(head)), head, *buffers]
-
-
-def _slices(pieces, start, stop):
-    """Yield the bytes from `start` to `stop` of all pieces in a row, uncopied."""
-    position = 0
-    for piece in pieces:
-        low, high = max(start, position), min(stop, position + len(piece))
-        if low < high:
-            yield piece[low - position : high - position]
-        position += len(piece)
-
-
-def _parse(frame):
-    if isinstance(frame, str):
-        return json.loads(frame), ()
-    (length,) = struct.unpack_from("<I", frame)
-    head, parts, position = json.loads(bytes(frame[4 : 4 + length])), [], 4 + length
-    for size in head["buffers"]:
-        parts.append(memoryview(frame)[position : position + size])
-        position += size
-    return head, parts

@@ -9,37 +9,19 @@ import json
 import math
 import os
 import sys
-import time
-import weakref
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_segment as segment
 import _jupyterlite_torch_values as values
 import torch
+from _jupyterlite_torch_batch import Batch, Failure, TooLarge, outgoing
+from _jupyterlite_torch_known import TYPES, Known, fingerprint, version
 from IPython import get_ipython
 
 MIME_TYPE = "application/vnd.jupyterlite-torch+json"
-#: CPU tensors up to this size are checked for changes by their bytes, all others by torch's version
-#: counter, which sees every in-place operation but not what goes through `.data` or NumPy.
-CHECKSUM_BYTES = 16 * 2**20
-#: Checksums are of blocks of this size, as the page's are.
-BLOCK_BYTES = 2**20
 #: A tensor smaller than this is copied out of what was sent, so that it does not keep a large
 #: neighbour's memory alive.
 OWN_MEMORY_BYTES = 2**20
-
-TORCH_TYPES = {name: getattr(torch, name) for name in safetensors.CODES if hasattr(torch, name)}
-TORCH_CODES = {dtype: safetensors.CODES[name] for name, dtype in TORCH_TYPES.items()}
-
-
-class Failure(Exception):
-    """A request of the page that can not be met; its text goes to the user."""
-
-
-class TooLarge(Failure):
-    """The page has no room for an array."""
 
 
 class Reply:
@@ -142,7 +124,7 @@ def _read(path):
 
 
 def _mapped(view, entry, file_size):
-    dtype = TORCH_TYPES.get(safetensors.NAMES[entry.code])
+    dtype = TYPES.get(safetensors.NAMES[entry.code])
     if dtype is None:
         raise Failure(
             f"torch {torch.__version__} has no {safetensors.NAMES[entry.code]}; convert the array "
@@ -186,90 +168,8 @@ def _to(value, device, name):
 # --- What both sides have ------------------------------------------------------------------------
 
 
-class Known:
-    """What a name was when both sides last agreed on it, cheap enough to compare after a cell."""
-
-    def __init__(self, value):
-        self.identity = id(value)
-        try:
-            self.alive = weakref.ref(value)
-        except TypeError:
-            self.alive = None
-        self.fingerprint = fingerprint(value)
-        self.version = _version(value)
-
-    def is_same_object(self, value):
-        """True if `value` is the object that was exchanged, changed in place or not."""
-        if self.alive is not None:
-            return self.alive() is value
-        return self.identity == id(value)
-
-
 #: The names that both sides have, or that the page has seen stay here (fingerprint None).
 exchanged = {}
-
-
-def fingerprint(value):
-    """Return something that differs when the value does; None for what can not travel."""
-    try:
-        tree = values.encode(value, _fingerprint_leaf)
-    except values.Untransferable:
-        return None
-    return zlib.crc32(repr(tree).encode()) if isinstance(tree, list | dict) else repr(tree)
-
-
-def _fingerprint_leaf(value):
-    if isinstance(value, torch.Size):
-        return {"tuple": list(value)}
-    if isinstance(value, torch.Tensor):
-        if _obstacle(value):
-            return {"tensor": id(value)}
-        facts = [str(value.dtype), list(value.shape), str(value.device)]
-        return {"tensor": [*facts, _version(value), _tensor_checksum(value)]}
-    numpy = sys.modules.get("numpy")
-    if numpy and isinstance(value, numpy.ndarray | numpy.generic):
-        array = numpy.ascontiguousarray(value)
-        if array.dtype.hasobject:
-            return None
-        return {
-            "array": [array.dtype.str, list(value.shape), zlib.crc32(array.reshape(-1).view("u1"))]
-        }
-    return None
-
-
-def _tensor_checksum(tensor):
-    """Checksum the bytes where that is cheap, else name the memory."""
-    if tensor.nbytes > CHECKSUM_BYTES or tensor.device.type != "cpu" or tensor.nbytes == 0:
-        return [tensor.data_ptr(), id(tensor)]
-    plain = tensor.detach().resolve_conj().resolve_neg().contiguous().view(-1)
-    return zlib.crc32(_bytes_of(plain))
-
-
-def _bytes_of(flat):
-    """View the memory of a contiguous CPU tensor of one dimension, without NumPy."""
-    import ctypes
-
-    return memoryview((ctypes.c_char * flat.nbytes).from_address(flat.data_ptr())).cast("B")
-
-
-def _version(value):
-    """Return what every in-place operation changes; None where torch does not count them."""
-    if not isinstance(value, torch.Tensor) or _obstacle(value) or value.is_inference():
-        return None
-    return value._version, value.data_ptr()
-
-
-def _obstacle(tensor):
-    """Say why a tensor has no plain array of its values; None for one that has."""
-    if tensor.is_nested or tensor.layout is not torch.strided:
-        return "it is sparse or nested: bring back `.to_dense()` or a part of it"
-    if tensor.is_quantized:
-        return "it is quantized: bring back `.dequantize()` of it"
-    if tensor.device.type == "meta":
-        return "it is on the meta device and has no values"
-    if tensor.dtype not in TORCH_CODES:
-        return f"it is of {tensor.dtype}: bring back `.float()` of it"
-    return None
 
 
 def _touched(name):
@@ -277,7 +177,7 @@ def _touched(name):
     can do so without mentioning its name, as an optimizer's step does."""
     value, known = get_ipython().user_ns.get(name), exchanged[name]
     return known.version is not None and (
-        not known.is_same_object(value) or known.version != _version(value)
+        not known.is_same_object(value) or known.version != version(value)
     )
 
 
@@ -288,8 +188,6 @@ def _changed(name, value):
 
 # --- From the kernel to the page -----------------------------------------------------------------
 
-#: Segments that the proxy has not opened yet, by id.
-outgoing = {}
 _last_result = None
 
 
@@ -379,146 +277,6 @@ def _no_value(name, expression, error):
     if isinstance(error, NameError) and name == expression:
         return f"`{name}` does not exist on the server: no `%%torch` cell has assigned it."
     return f"`{expression}` could not be evaluated on the server: {type(error).__name__}: {error}"
-
-
-class Batch:
-    """The tensors of one export, each once however often it occurs."""
-
-    def __init__(self, limit):
-        self.limit = limit
-        self.tensors = []
-        self._keys = {}
-        # By key, for tensors that travel by themselves: the CRC-32 of each MiB, which the page would
-        # else have to find out.
-        self._checksums = {}
-
-    def encode(self, value):
-        """Return the tree of `value`, its tensors added to the batch; all of them or, when one
-        fails, none."""
-        before, keys = len(self.tensors), dict(self._keys)
-        try:
-            return values.encode(value, self._leaf)
-        except BaseException:
-            del self.tensors[before:]
-            self._keys = keys
-            raise
-
-    def _leaf(self, value):
-        if isinstance(value, torch.Size):
-            return {"tuple": list(value)}
-        if isinstance(value, torch.Tensor):
-            return {"tensor": self._add(value, value)}
-        numpy = sys.modules.get("numpy")
-        if numpy and isinstance(value, numpy.ndarray | numpy.generic):
-            name = value.dtype.newbyteorder("=").name
-            if name not in TORCH_TYPES:
-                return None
-            native = numpy.array(value, dtype=name, order="C", copy=None)
-            kind = "array" if isinstance(value, numpy.ndarray) else "scalar"
-            if isinstance(value, numpy.ndarray) and not native.flags.writeable:
-                native = native.copy()
-            return {kind: self._add(value, torch.from_numpy(native.reshape(value.shape)))}
-        return None
-
-    def _add(self, original, tensor):
-        key = self._keys.get(id(original))
-        if key is None:
-            if obstacle := _obstacle(tensor):
-                raise Failure(obstacle)
-            nbytes = tensor.numel() * (4 if tensor.dtype is torch.bfloat16 else tensor.itemsize)
-            if self.limit and nbytes > self.limit:
-                raise TooLarge(
-                    f"its {_size(nbytes)} are more than the browser can hold in one array. It stays "
-                    "on the server: bring back a part of it, as with `%%torch -o part=NAME[:1000]`, "
-                    "or give it a name that starts with `_`, which always stays"
-                )
-            key = self._keys[id(original)] = str(len(self.tensors))
-            self.tensors.append(tensor)
-        return key
-
-    def write(self, eager):
-        """Copy the tensors into segments: the small ones, `eager` bytes together, into one."""
-        entries = [
-            safetensors.Entry(str(number), TORCH_CODES[tensor.dtype], tensor.shape)
-            for number, tensor in enumerate(self.tensors)
-        ]
-        small, left = [], eager
-        for entry in sorted(entries, key=lambda entry: entry.nbytes):
-            left -= entry.nbytes
-            if left < 0:
-                break
-            small.append(entry)
-        large = [[entry] for entry in entries if entry not in small]
-        segments = [self._write_file(small, eager=True)] if small else []
-        segments += [self._write_file(group, eager=False) for group in large]
-        described = [
-            {
-                "key": entry.key,
-                "dtype": safetensors.NAMES[entry.code],
-                "shape": list(entry.shape),
-                "device": str(tensor.device),
-                "nbytes": entry.nbytes,
-                "requires_grad": tensor.requires_grad,
-                "crc32": self._checksums.get(entry.key),
-            }
-            for entry, tensor in zip(entries, self.tensors, strict=True)
-        ]
-        return described, segments
-
-    def _write_file(self, entries, eager):
-        header, size = safetensors.layout(entries)
-        try:
-            target = segment.Segment.create(size)
-        except OSError as error:
-            raise Failure(f"no shared memory for {_size(size)}: {error}") from None
-        view = target.view
-        view[: len(header)] = header
-        for entry in entries:
-            tensor = self.tensors[int(entry.key)].detach().resolve_conj().resolve_neg()
-            if entry.nbytes and eager:
-                _copy(tensor, view, entry)
-            elif entry.nbytes:
-                self._checksums[entry.key] = _copy_large(tensor, target, entry)
-        identifier = f"{time.monotonic_ns():x}-{entries[0].key}"
-        outgoing[identifier] = target
-        keys = [entry.key for entry in entries]
-        return {"id": identifier, "path": target.path, "keys": keys, "eager": eager}
-
-
-def _copy(tensor, view, entry):
-    target = torch.frombuffer(view, dtype=tensor.dtype, count=tensor.numel(), offset=entry.start)
-    target.view(tensor.shape).copy_(tensor)
-
-
-def _copy_large(tensor, target, entry):
-    """Copy a tensor into a segment and return the CRC-32 of each MiB, on several processors."""
-    source = None
-    if tensor.device.type == "cpu" and tensor.is_contiguous():
-        source = _bytes_of(tensor.view(-1))
-    else:
-        _copy(tensor, target.view, entry)
-
-    def block(offset):
-        place = entry.start + offset
-        if source is None:
-            return zlib.crc32(
-                target.view[place : min(place + BLOCK_BYTES, entry.start + entry.nbytes)]
-            )
-        data = source[offset : offset + BLOCK_BYTES]
-        # Cheaper than a mapping where the pages are fresh, and other threads run meanwhile.
-        os.pwrite(target.fd, data, place)
-        return zlib.crc32(data)
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(block, range(0, entry.nbytes, BLOCK_BYTES)))
-
-
-def _size(nbytes):
-    for unit in ("bytes", "KiB", "MiB"):
-        if nbytes < 1024:
-            return f"{nbytes:.4g} {unit}"
-        nbytes /= 1024
-    return f"{nbytes:.4g} GiB"
 
 
 METHODS = {"describe": describe, "import": import_, "export": export}

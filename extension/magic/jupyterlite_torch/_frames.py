@@ -1,0 +1,33 @@
+"""Frames of the channel: text for JSON, a sequence of buffers for JSON with binary parts."""
+
+import json
+import struct
+
+
+def build(frame, buffers):
+    text = json.dumps(frame)
+    if not buffers:
+        return text
+    head = text.encode()
+    return [struct.pack("<I", len(head)), head, *buffers]
+
+
+def slices(pieces, start, stop):
+    """Yield the bytes from `start` to `stop` of all pieces in a row, uncopied."""
+    position = 0
+    for piece in pieces:
+        low, high = max(start, position), min(stop, position + len(piece))
+        if low < high:
+            yield piece[low - position : high - position]
+        position += len(piece)
+
+
+def parse(frame):
+    if isinstance(frame, str):
+        return json.loads(frame), ()
+    (length,) = struct.unpack_from("<I", frame)
+    head, parts, position = json.loads(bytes(frame[4 : 4 + length])), [], 4 + length
+    for size in head["buffers"]:
+        parts.append(memoryview(frame)[position : position + size])
+        position += size
+    return head, parts
