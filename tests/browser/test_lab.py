@@ -78,16 +78,17 @@ def test_errors_of_connecting(new_lab, served, start_proxy, tmp_path):
     not_connected = lab.run_cell("%%torch\n1").failure
     assert "NotConnected" in not_connected and "%torch connect" in not_connected
     assert f"--origin {served.origin}" in not_connected
-    assert "NotConnected" in lab.run_cell("%torch status").stdout + "NotConnected"
+    assert "is not connected" in lab.run_cell("%torch status").stdout
 
-    failure = connect("http://127.0.0.1:1", "a-token-of-nobody").failure
+    # What is wrong with the address is said before a token is asked for.
+    failure = lab.run_cell("%torch connect http://127.0.0.1:1").failure
     assert "Nothing answers at http://127.0.0.1:1" in failure
-    failure = connect(served.origin, "a-token-of-nobody").failure
-    assert "ConnectError" in failure and "address" in failure
+    failure = lab.run_cell(f"%torch connect {served.origin}").failure
+    assert "it is not `jupyter torch-proxy`" in failure
+    failure = lab.run_cell(f"%torch connect {other_origin.url}").failure
+    assert f"--origin {served.origin}" in failure
     failure = connect(good.url, "not-the-right-token").failure
     assert "token" in failure and "not-the-right-token" not in failure
-    failure = connect(other_origin.url, other_origin.token).failure
-    assert f"--origin {served.origin}" in failure
     failure = connect(torchless.url, torchless.token).failure
     assert "has no PyTorch" in failure and "pip install torch" in failure
     assert "OptionError" in lab.run_cell("%torch connect ftp://x").failure
@@ -108,7 +109,7 @@ def test_errors_of_connecting(new_lab, served, start_proxy, tmp_path):
     # The server goes away under an open connection.
     good.stop()
     lab.run_cell("%torch disconnect")
-    assert "Nothing answers at" in connect(good.url, good.token).failure
+    assert "Nothing answers at" in lab.run_cell(f"%torch connect {good.url}").failure
 
 
 def test_pairing_link(new_lab, served, start_proxy, artifacts):
