@@ -159,7 +159,8 @@ def _to(value, device, name):
         except (RuntimeError, AssertionError) as error:
             raise Failure(f"`{name}` can not go to {device!r}: {error}") from None
     if isinstance(value, list | tuple):
-        return type(value)(_to(item, device, name) for item in value)
+        items = [_to(item, device, name) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, dict):
         return {key: _to(item, device, name) for key, item in value.items()}
     return value

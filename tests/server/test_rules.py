@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from jupyterlite_torch._errors import RemoteError, TransferError
+from jupyterlite_torch._errors import OptionError, RemoteError, TransferError
 
 
 def same(a, b):
@@ -114,6 +114,24 @@ def test_state_dict_comes_back(notebook):
     notebook.torch("model = torch.nn.Linear(2, 3)\nstate = model.state_dict()")
     assert notebook.names["state"]["weight"].shape == (3, 2)
     assert "model" not in notebook.names
+
+
+def test_device_of_what_is_sent(notebook):
+    # The meta device is there without a GPU, and shows where a tensor went.
+    notebook.local(
+        "from collections import namedtuple\nimport numpy as np\nP = namedtuple('P', 'a b')"
+    )
+    notebook.local("x = np.ones(2); y = [x, 1]; p = P(x, 2); n = 3")
+    notebook.torch("where = x.device.type", "-i x:meta")
+    assert notebook.names["where"] == "meta"
+    notebook.line("device meta")
+    notebook.torch("where = [y[0].device.type, p.a.device.type, n]")
+    assert notebook.names["where"] == ["meta", "meta", 3]
+    notebook.names["x"] = np.zeros(2)
+    notebook.torch("where = x.device.type", "-i x:cpu")
+    assert notebook.names["where"] == "cpu"
+    with pytest.raises(OptionError):
+        notebook.line("device 'cuda'")
 
 
 def test_module_alias_is_imported_there(notebook):

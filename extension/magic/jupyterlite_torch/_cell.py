@@ -14,14 +14,16 @@ MAX_ARRAY_BYTES = 2**31 - 1
 
 
 class Cell:
-    """One run. `connection` gives `transport` and `channel`; `ledger` follows the namespace."""
+    """One run. `connection` gives `transport` and `channel`; `ledger` follows the namespace;
+    `device` is where arrays go unless `options` sends them elsewhere."""
 
-    def __init__(self, shell, connection, ledger, options, body):
+    def __init__(self, shell, connection, ledger, options, body, device):
         self._shell = shell
         self._connection = connection
         self._ledger = ledger
         self._options = options
         self._body = body
+        self._device = device
         self._output = Output(shell)
 
     async def run(self):
@@ -33,6 +35,8 @@ class Cell:
         names = _names.analyze(self._body, self._ledger.functions, after)
         automatic = self._options.auto
         push = self._ledger.prepare(names.reads if automatic else (), self._options.send)
+        if self._device != "cpu":
+            push.device = {**dict.fromkeys(push.values, self._device), **push.device}
         channel = self._connection.channel
         described, buffers = await send(push, channel)
         assigned = [name for name in names.assigned if not name.startswith("_")]

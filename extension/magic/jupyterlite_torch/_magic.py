@@ -1,11 +1,14 @@
 """`%%torch` and `%torch` as IPython knows them."""
 
+import re
+
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from ._arguments import parse
 from ._errors import OptionError
 
-LINE_USAGE = "%torch connect URL | status | disconnect | restart"
+LINE_USAGE = "%torch connect URL | status | disconnect | restart | device NAME"
+_DEVICE = re.compile(r"[a-z]+(:\d+)?")
 
 
 class Notebook:
@@ -21,6 +24,8 @@ class Notebook:
         self.ledger = None
         self._load = load
         self._generation = None
+        # Where arrays go that no `-i name:device` sends elsewhere.
+        self.device = "cpu"
 
     async def run_cell(self, line, body, show_result=True):
         """Run a cell there and return the value of its last expression."""
@@ -36,7 +41,7 @@ class Notebook:
         if self._generation != self.connection.generation:
             self._generation = self.connection.generation
             self.ledger.reset()
-        cell = Cell(self.shell, self.connection, self.ledger, options, body)
+        cell = Cell(self.shell, self.connection, self.ledger, options, body, self.device)
         value = await cell.run()
         if show_result and cell.shown.result is not None:
             cell.shown.show_result(value)
@@ -53,6 +58,9 @@ class Notebook:
             text = self.connection.disconnect()
         elif command == "restart" and not rest:
             text = await self.connection.restart()
+        elif command == "device" and _DEVICE.fullmatch(rest):
+            self.device = rest
+            text = f"Arrays that are sent from now on go to {rest}."
         else:
             raise OptionError(f"`%torch {line.strip()}` is none of: {LINE_USAGE}")
         print(text)
@@ -88,6 +96,7 @@ class TorchMagics(Magics):
             %torch status          where cells run
             %torch restart         a fresh kernel there
             %torch disconnect      leave; what runs there goes on
+            %torch device cuda     send arrays to that device from now on
         """
         if cell is None:
             return self._notebook.wait_for(self._notebook.run_line(line))
