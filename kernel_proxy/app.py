@@ -2,10 +2,12 @@
 
 import argparse
 import os
-import secrets
+import signal
 import sys
+import tempfile
 from pathlib import Path
 
+from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Instance, default
@@ -13,11 +15,14 @@ from traitlets.config import Config
 
 from .auth import ProxyOnlyAuthorizer, TokenIdentityProvider, Tokens, exact_origin
 from .channel import ChannelHandler
+from .errors import StateInUse
 from .handlers import DescriptionHandler, OriginsHandler, PairHandler, SessionsHandler
-from .kernel import Kernel
+from .kernel_process import Processes
+from .limits import Limits
 from .session import Session
 from .sessions import Sessions
-from .settings import Limits, Proxy
+from .settings import Proxy
+from .state import State
 from .tensor_handler import TensorsHandler
 
 TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"
@@ -37,19 +42,24 @@ class KernelProxy(ExtensionApp):
         sessions = Sessions(self._new_session, options.limits.max_sessions, self.log)
         self.proxy = Proxy(sessions, options.tokens, set(options.origins), self.log, options.limits)
         self.settings["kernel_proxy"] = self.proxy
+        sessions.restore(options.state.left())
 
     def _new_session(self, identifier: str) -> Session:
         server = self.serverapp
-        limits = self.proxy.limits
-
-        def start_kernel(listener, on_death) -> Kernel:
-            specs = server.kernel_spec_manager
-            name = server.kernel_manager.default_kernel_name
-            return Kernel(specs, name, server.root_dir, listener, on_death, self.log)
-
-        return Session(
-            identifier, start_kernel, limits.event_log_bytes, limits.shared_memory_bytes, self.log
+        state = server.proxy_options.state
+        processes = Processes(
+            server.kernel_spec_manager,
+            server.kernel_manager.default_kernel_name,
+            server.root_dir,
+            independent=state.keep,
         )
+        return Session(
+            identifier, state.session(identifier), processes, self.proxy.limits, self.log
+        )
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Go on with what an earlier proxy has left."""
+        await self.proxy.sessions.resume()
 
     def initialize_handlers(self) -> None:
         """Everything lives below `kernel_proxy/v1/`."""
@@ -66,16 +76,22 @@ class KernelProxy(ExtensionApp):
         )
 
     async def stop_extension(self) -> None:
-        """End all kernels."""
-        if self.proxy:
+        """End all kernels, or leave them to the next proxy."""
+        if self.proxy is None:
+            return
+        state = self.serverapp.proxy_options.state
+        if state.keep and not self.serverapp.ended:
+            self.proxy.sessions.leave()
+        else:
             await self.proxy.sessions.close()
+            state.remove()
 
 
 class Options:
     """What `jupyter torch-proxy` was asked for."""
 
-    def __init__(self, tokens: Tokens, origins: frozenset[str], limits: Limits):
-        self.tokens, self.origins, self.limits = tokens, origins, limits
+    def __init__(self, tokens: Tokens, origins: frozenset[str], limits: Limits, state: State):
+        self.tokens, self.origins, self.limits, self.state = tokens, origins, limits, state
 
 
 class TorchProxyServer(ServerApp):
@@ -86,6 +102,8 @@ class TorchProxyServer(ServerApp):
     default_services = ()
     load_other_extensions = False
     proxy_options: Options
+    #: Ctrl-C was pressed: kernels are not to go on.
+    ended = False
 
     @default("authorizer_class")
     def _authorizer_class(self):
@@ -94,6 +112,16 @@ class TorchProxyServer(ServerApp):
     @default("identity_provider_class")
     def _identity_provider_class(self):
         return TokenIdentityProvider
+
+    def init_signal(self) -> None:
+        """Ctrl-C ends it and its kernels, with no question and also without a terminal."""
+        super().init_signal()
+        signal.signal(signal.SIGINT, self._end)
+
+    def _end(self, number: int, frame: object) -> None:
+        if not self.ended:
+            self.ended = True
+            self.stop(from_signal=True)
 
     def running_server_info(self, kernel_count: bool = True) -> str:
         """Nothing: `main` says how to connect."""
@@ -113,19 +141,24 @@ def main(argv: list[str] | None = None) -> None:
         origins = [exact_origin(origin) for origin in arguments.origin]
         if arguments.site:
             origins.append(exact_origin(arguments.site))
-        token, given = _token(arguments.token_file)
-    except (ValueError, OSError) as error:
+        chosen = _token(arguments.token_file)
+        state = _state(arguments.state, arguments.port)
+    except (ValueError, OSError, StateInUse) as error:
         sys.exit(f"jupyter torch-proxy: {error}")
-    tokens = Tokens(token)
+    # Where this server was itself started by a kernel: ours would end with the parent of that one.
+    os.environ.pop("JPY_PARENT_PID", None)
+    tokens = Tokens(*chosen, given=state.load_tokens(), keep=state.save_tokens)
+    made = None if chosen else tokens.new_token()
     limits = Limits(
         max_sessions=arguments.max_sessions,
         shared_memory_bytes=arguments.shared_memory * 2**20,
+        event_log_bytes=arguments.event_log * 2**20,
     )
     TokenIdentityProvider.tokens = tokens
     server = TorchProxyServer.instance(config=_config(arguments))
-    server.proxy_options = Options(tokens, frozenset(origins), limits)
+    server.proxy_options = Options(tokens, frozenset(origins), limits, state)
     server.initialize(argv=[], find_extensions=False)
-    text = _how_to_connect(server, arguments.site, origins, tokens, None if given else token)
+    text = _how_to_connect(server, arguments.site, origins, tokens, made)
     # The server binds its port in a callback of the loop (jupyter_server 2.21); this comes after it.
     server.io_loop.add_callback(print, text, flush=True)
     server.start()
@@ -142,8 +175,6 @@ def _config(arguments: argparse.Namespace) -> Config:
     config.ServerApp.jpserver_extensions = {"kernel_proxy": True}
     # Inside a container there is often no other user.
     config.ServerApp.allow_root = True
-    # Ctrl-C ends it, with no question.
-    config.ServerApp.answer_yes = True
     # What is not streamed is at most a pairing code.
     config.ServerApp.max_body_size = 64 * 2**10
     config.ServerApp.max_buffer_size = 64 * 2**20
@@ -152,17 +183,25 @@ def _config(arguments: argparse.Namespace) -> Config:
     return config
 
 
-def _token(file: str | None) -> tuple[str, bool]:
-    """Return the token and whether the user chose it. Never an option: `ps` shows those to all."""
+def _state(folder: str | None, port: int) -> State:
+    """Return the state folder; StateInUse when another proxy has it."""
+    if folder is None and port == 0:
+        # No page could find a later proxy, which would have another address.
+        return State(Path(tempfile.mkdtemp(prefix="torch-proxy-")), keep=False)
+    return State(Path(folder or f"{jupyter_runtime_dir()}/torch-proxy-{port}"), keep=True)
+
+
+def _token(file: str | None) -> list[str]:
+    """Return the token that the user chose, if any. Never an option: `ps` shows those to all."""
     # Taken out of the environment, which kernels inherit.
     token = os.environ.pop(TOKEN_VARIABLE, None)
     if file:
         token = Path(file).read_text(encoding="utf-8").strip()
     if token is None:
-        return secrets.token_urlsafe(24), False
+        return []
     if len(token) < 16:
         raise ValueError("the token is shorter than 16 characters; a guesser would find it.")
-    return token, True
+    return [token]
 
 
 def _how_to_connect(
@@ -207,6 +246,20 @@ def _parser() -> argparse.ArgumentParser:
         default=8192,
         metavar="MIB",
         help="memory of each session for arrays on their way, in MiB (default %(default)s)",
+    )
+    add(
+        "--event-log",
+        type=int,
+        default=1024,
+        metavar="MIB",
+        help="disk for what each session has said and no page has taken yet, in MiB "
+        "(default %(default)s)",
+    )
+    add(
+        "--state",
+        metavar="DIR",
+        help="folder that this server goes on from when it is started again: kernels run on unless "
+        "it is ended by Ctrl-C (default: one for each port; none with --port 0)",
     )
     add("--log-level", default="WARN", help="DEBUG, INFO, WARN or ERROR (default %(default)s)")
     return parser

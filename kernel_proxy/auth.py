@@ -5,6 +5,7 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from jupyter_server.auth import Authorizer, IdentityProvider, User
@@ -21,10 +22,21 @@ _AUTHORIZATION = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
 
 
 class Tokens:
-    """The tokens that open this proxy, kept as hashes, and the pairing code that gives one."""
+    """The tokens that open this proxy, kept as hashes, and the pairing code that gives one.
 
-    def __init__(self, *tokens: str):
-        self._hashes = [_hash(token) for token in tokens]
+    `given` are hashes of tokens that were given out before; `keep` is told them when there is one
+    more.
+    """
+
+    def __init__(
+        self,
+        *tokens: str,
+        given: Sequence[bytes] = (),
+        keep: Callable[[list[bytes]], None] = lambda given: None,
+    ):
+        self._chosen = [_hash(token) for token in tokens]
+        self._given = list(given)
+        self._keep = keep
         self._code: bytes | None = None
         self._code_until = 0.0
         self._code_tries = 0
@@ -33,7 +45,14 @@ class Tokens:
         """True if `token` is one of them; takes the same time for all."""
         given = _hash(token)
         # A list, so that no comparison is left out.
-        return any([hmac.compare_digest(given, known) for known in self._hashes])
+        return any([hmac.compare_digest(given, known) for known in (*self._chosen, *self._given)])
+
+    def new_token(self) -> str:
+        """Return a new token."""
+        token = secrets.token_urlsafe(32)
+        self._given.append(_hash(token))
+        self._keep(self._given)
+        return token
 
     def new_code(self) -> str:
         """Return a fresh pairing code, good once, for CODE_LIFETIME_S; the one before is void."""
@@ -53,9 +72,7 @@ class Tokens:
                 self._code = None
             return None
         self._code = None
-        token = secrets.token_urlsafe(32)
-        self._hashes.append(_hash(token))
-        return token
+        return self.new_token()
 
 
 def _hash(token: str) -> bytes:

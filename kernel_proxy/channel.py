@@ -15,14 +15,18 @@ from .session import Session
 from .settings import PROTOCOL
 
 _CHANNELS = ("shell", "control", "stdin")
+#: The longest ID of a message, a session or an upload, in characters.
+MAX_IDENTIFIER = 200
+#: The largest header of a message, in characters.
+MAX_HEADER = 4096
 
 
 class ChannelHandler(WebSocketHandler, ProxyHandler):
     """One listener of one session. Its first message carries the token."""
 
     _session: Session | None = None
+    _greeting: asyncio.Task[None] | None = None
     _sender: asyncio.Task[None] | None = None
-    _greeted = False
 
     @allow_unauthenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
@@ -61,15 +65,26 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         """Take a frame of the page."""
         try:
             frame, buffers = _parse(message)
-            if not self._greeted:
-                self._greeted = True
-                await self._greet(frame)
+            if self._greeting is None:
+                # Not waited for: pings are answered while a kernel starts.
+                self._greeting = asyncio.create_task(self._greet(frame))
+            elif frame.get("type") == "ping":
+                self._send({"type": "pong"})
             else:
                 self._take(frame, buffers)
         except ProxyError as error:
             self._refuse(error.reason, str(error))
 
     async def _greet(self, frame: dict[str, Any]) -> None:
+        try:
+            await self._welcome(frame)
+        except ProxyError as error:
+            self._refuse(error.reason, str(error))
+        except Exception:
+            self.proxy.log.exception("a channel could not be opened")
+            self.close(1011)
+
+    async def _welcome(self, frame: dict[str, Any]) -> None:
         if frame.get("type") != "hello" or not isinstance(frame.get("token"), str):
             raise Refused("The first message of a channel is `hello` with a token.")
         if not self.proxy.tokens.accepts(frame["token"]):
@@ -108,6 +123,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                 "log": log.id,
                 "seq": seq,
                 "lost": lost,
+                "cells": session.cells.describe(),
+                "proxy": self.proxy.id,
             }
         )
         self._sender = asyncio.create_task(self._follow(session, seq + lost))
@@ -126,10 +143,14 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             self._send(session.tensors.add_part(frame, buffers))
         elif kind == "ack" and isinstance(frame.get("seq"), int):
             session.listeners[self] = frame["seq"]
-            session.log.forget(min(session.listeners.values()))
+            session.forget()
         elif kind == "release" and isinstance(frame.get("handles"), list):
             for handle in frame["handles"]:
                 session.tensors.release(str(handle))
+        elif kind == "seen" and _is_identifier(frame.get("cell")):
+            session.see(frame["cell"])
+        elif kind == "drop" and _is_identifier(frame.get("id")):
+            session.tensors.drop(frame["id"])
         else:
             raise Refused(f"Unknown frame of type {kind!r:.40}.")
 
@@ -137,18 +158,18 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         """Send events as fast as the page takes them."""
         with contextlib.suppress(WebSocketClosedError):
             while True:
-                event = session.log.after(seq)
-                if event is None:
+                events = session.log.after(seq)
+                if not events:
                     await session.log.grown(seq)
-                    continue
-                if event.seq > seq + 1:
-                    self._send({"type": "lost", "count": event.seq - seq - 1})
-                seq = event.seq
-                if event.buffers:
-                    head = struct.pack("<I", len(event.text))
-                    await self.write_message(b"".join((head, event.text, *event.buffers)), True)
-                else:
-                    await self.write_message(event.text)
+                for event in events:
+                    if event.seq > seq + 1:
+                        self._send({"type": "lost", "count": event.seq - seq - 1})
+                    seq = event.seq
+                    if event.buffers:
+                        head = struct.pack("<I", len(event.text))
+                        await self.write_message(b"".join((head, event.text, *event.buffers)), True)
+                    else:
+                        await self.write_message(event.text)
 
     def _send(self, frame: dict[str, Any]) -> None:
         with contextlib.suppress(WebSocketClosedError):
@@ -188,11 +209,18 @@ def _parse(message: str | bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         raise Refused("This is no frame of the protocol.") from None
 
 
+def _is_identifier(value: Any) -> bool:
+    """True for a text that may be kept as a name for something."""
+    return isinstance(value, str) and len(value) <= MAX_IDENTIFIER
+
+
 def _is_message(message: Any) -> bool:
     """True for the parts that a Jupyter message needs to be sent on."""
     if not isinstance(message, dict) or not isinstance(message.get("header"), dict):
         return False
     header = message["header"]
-    names = all(isinstance(header.get(key), str) for key in ("msg_id", "msg_type", "session"))
+    names = all(_is_identifier(header.get(key)) for key in ("msg_id", "msg_type", "session"))
+    # It comes back with every message of the answer.
+    names = names and len(json.dumps(header)) <= MAX_HEADER
     parts = ("parent_header", "metadata", "content")
     return names and all(isinstance(message.get(part, {}), dict) for part in parts)

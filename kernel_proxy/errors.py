@@ -5,6 +5,7 @@ ProxyError
 ├── KernelStartFailed
 │   └── NoTorch         the kernel's environment lacks PyTorch
 ├── KernelDied
+├── StateInUse          another proxy has the state folder
 └── AgentFailure        the agent in the kernel could not do what it was asked
 """
 
@@ -42,6 +43,10 @@ class KernelDied(ProxyError):
 
     reason = "kernel-died"
     status = 503
+
+
+class StateInUse(ProxyError):
+    """Another proxy has the state folder."""
 
 
 class AgentFailure(ProxyError):

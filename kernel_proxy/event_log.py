@@ -1,58 +1,54 @@
 """The event log of a session: every message of its kernel, numbered, kept until acknowledged."""
 
 import asyncio
-import secrets
+import itertools
+import logging
 from collections import deque
-from dataclasses import dataclass
 
+from .event_files import Event, EventFiles
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One Jupyter message. `text` is the JSON of its frame, `buffers` its binary parts."""
-
-    seq: int
-    text: bytes
-    buffers: tuple[bytes, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that it takes in the log, in bytes."""
-        return len(self.text) + sum(map(len, self.buffers)) + 64
+#: Events that `after` returns at once, out of memory.
+BATCH = 64
 
 
 class EventLog:
-    """Events of one session, `quota` bytes of them; beyond that the oldest are given up.
+    """Events of one session: the latest in `memory` bytes, and all of them in `files`, whose quota
+    gives up the oldest.
 
     `id` differs from log to log, so that a page can not ask one for what it saw in another.
     """
 
-    def __init__(self, quota: int):
-        self.id = secrets.token_hex(8)
-        self.quota = quota
-        self.last = 0
+    def __init__(self, files: EventFiles, memory: int, log: logging.Logger):
+        self.id = files.id
+        self.last = files.last
+        self._files: EventFiles | None = files
+        self._memory = memory
+        self._logger = log
         self._events: deque[Event] = deque()
         self._nbytes = 0
+        self._forgotten = 0
         self._waiters: set[asyncio.Future[None]] = set()
 
     @property
     def first(self) -> int:
         """The number of the oldest event that can still be had."""
-        return self.last + 1 - len(self._events)
+        held = self.last + 1 - len(self._events)
+        kept = min(held, self._files.first) if self._files else held
+        return max(self._forgotten + 1, kept)
 
     def append(self, channel: str, message: bytes, buffers: tuple[bytes, ...] = ()) -> None:
         """Add a message, given as the JSON text of `{header, parent_header, metadata, content}`."""
         self.last += 1
-        lengths = b"[" + b",".join(b"%d" % len(part) for part in buffers) + b"]"
-        text = b'{"type":"event","seq":%d,"channel":"%b","buffers":%b,"msg":%b}' % (
-            self.last,
-            channel.encode(),
-            lengths,
-            message,
-        )
-        event = Event(self.last, text, buffers)
+        event = Event.make(self.last, channel, message, buffers)
+        if self._files:
+            try:
+                self._files.append(event)
+            except OSError as error:
+                self._logger.error("no event goes to the disk any more: %s", error)
+                self.remove()
         self._events.append(event)
         self._nbytes += event.nbytes
-        while self._nbytes > self.quota and len(self._events) > 1:
+        while self._nbytes > self._memory and len(self._events) > 1:
             self._nbytes -= self._events.popleft().nbytes
         for waiter in self._waiters:
             if not waiter.done():
@@ -60,15 +56,21 @@ class EventLog:
         self._waiters.clear()
 
     def forget(self, seq: int) -> None:
-        """Drop the events up to `seq`: every listener has them."""
+        """Drop the events up to `seq`: nobody needs them any more."""
+        self._forgotten = max(self._forgotten, min(seq, self.last))
         while self._events and self._events[0].seq <= seq:
             self._nbytes -= self._events.popleft().nbytes
+        if self._files:
+            self._files.forget(self._forgotten)
 
-    def after(self, seq: int) -> Event | None:
-        """Return the oldest event after `seq`, or None when there is none yet."""
-        if seq >= self.last or not self._events:
-            return None
-        return self._events[max(0, seq + 1 - self.first)]
+    def after(self, seq: int) -> list[Event]:
+        """Return some of the events after `seq`, oldest first; none when there is none yet."""
+        seq = max(seq, self.first - 1)
+        held = self.last + 1 - len(self._events)
+        if seq + 1 < held and self._files:
+            return self._files.after(seq)
+        start = max(0, seq + 1 - held)
+        return list(itertools.islice(self._events, start, start + BATCH))
 
     async def grown(self, seq: int) -> None:
         """Wait until there is an event after `seq`."""
@@ -79,3 +81,14 @@ class EventLog:
                 await waiter
             finally:
                 self._waiters.discard(waiter)
+
+    def close(self) -> None:
+        """Let go of the files, which stay."""
+        if self._files:
+            self._files.close()
+
+    def remove(self) -> None:
+        """Remove the files; what is in memory can still be had."""
+        files, self._files = self._files, None
+        if files:
+            files.remove()

@@ -18,6 +18,36 @@ def load(sources):
         sys.modules[name] = module
         exec(compile(source, file, "exec"), module.__dict__)
 """
+#: The comm target under which a kernel answers what is asked aside of its cells.
+TARGET = "jupyterlite-torch-aside"
+# A subshell of ipykernel 7 shares its shell with the cell that runs meanwhile. An execute_request
+# there would show that cell's figures before they are done and forbid its `input()`; the opening of
+# a comm calls this function and does nothing else.
+_ASIDE = """
+def serve():
+    import sys
+    import zmq
+    from IPython import get_ipython
+    kernel = get_ipython().kernel
+    agent, batch = sys.modules["PREFIXagent"], sys.modules["PREFIXbatch"]
+    def aside(comm, message):
+        data = message["content"]["data"]
+        for identifier in data["release"]:
+            if segment := batch.outgoing.pop(identifier, None):
+                segment.close()
+        answer = {"ok": None}
+        try:
+            if data["method"]:
+                answer = agent.call(data["method"], data["arguments"]).payload
+        except BaseException as error:
+            answer = {"failure": f"{type(error).__name__}: {error}"}
+        comm.close(answer)
+    agent.start()
+    # Else 1,000 messages at most wait for a proxy that is late, and more are lost (ipykernel 7.4).
+    publisher = kernel.iopub_thread
+    publisher.schedule(lambda: publisher.socket.setsockopt(zmq.SNDHWM, 0))
+    kernel.comm_manager.register_target("TARGET", aside)
+""".replace("PREFIX", _PREFIX).replace("TARGET", TARGET)
 
 
 def code() -> str:
@@ -30,13 +60,20 @@ def code() -> str:
         "segment": proxy / "segment.py",
         "known": proxy / "agent" / "known.py",
         "batch": proxy / "agent" / "batch.py",
+        "memory": proxy / "agent" / "memory.py",
         "agent": proxy / "agent" / "agent.py",
     }
     sources = {_PREFIX + name: file.read_text(encoding="utf-8") for name, file in modules.items()}
-    body = f"{_LOADER}\nload({sources!r})\nimport sys; sys.modules['{_PREFIX}agent'].start()\n"
+    body = f"{_LOADER}{_ASIDE}\nload({sources!r})\nserve()\n"
     return f"exec({body!r}, {{}})"
 
 
 def call(method: str, arguments: str) -> str:
     """Return the expression that calls `method` of the agent with the JSON text `arguments`."""
     return f"__import__('{_PREFIX}agent').call({method!r}, {arguments!r})"
+
+
+def forget_exports() -> str:
+    """Return the expression that gives back the memory of what was exported to an earlier proxy."""
+    held = f"__import__('{_PREFIX}batch').outgoing"
+    return f"[{held}.popitem()[1].close() for _ in range(len({held}))]"

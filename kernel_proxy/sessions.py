@@ -1,5 +1,6 @@
 """All sessions of a proxy."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable
@@ -29,6 +30,18 @@ class Sessions:
         except KeyError:
             raise Refused("There is no such session on this server.", "not-found", 404) from None
 
+    def restore(self, identifiers: list[str]) -> None:
+        """Know the sessions of an earlier proxy again."""
+        for identifier in identifiers:
+            self._sessions[identifier] = self._create(identifier)
+
+    async def resume(self) -> None:
+        """Go on with their kernels."""
+        resumed = (session.resume() for session in self)
+        for outcome in await asyncio.gather(*resumed, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self._log.error("a session of an earlier server is left alone", exc_info=outcome)
+
     def open(self, identifier: str) -> tuple[Session, bool]:
         """Return the session, and whether it was created for this call."""
         self._sessions = {k: session for k, session in self._sessions.items() if not session.closed}
@@ -56,5 +69,9 @@ class Sessions:
 
     async def close(self) -> None:
         """End all sessions."""
-        for identifier in list(self._sessions):
-            await self.end(identifier)
+        await asyncio.gather(*(self.end(identifier) for identifier in list(self._sessions)))
+
+    def leave(self) -> None:
+        """Let go of all kernels, which go on."""
+        for session in self:
+            session.leave()

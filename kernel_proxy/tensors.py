@@ -44,6 +44,7 @@ class Tensors:
     def __init__(self, budget: int):
         self.budget = budget
         self._handles: dict[str, Segment] = {}
+        self._peeked: set[str] = set()
         self._uploads: dict[str, Upload] = {}
 
     @property
@@ -52,8 +53,11 @@ class Tensors:
         uploads = (upload.segment for upload in self._uploads.values())
         return sum(segment.size for segment in (*self._handles.values(), *uploads))
 
-    def hold(self, path: str) -> tuple[str, Segment]:
-        """Take over a segment that the agent has written; return its handle's ID and the segment."""
+    def hold(self, path: str, peeked: bool = False) -> tuple[str, Segment]:
+        """Take over a segment that the agent has written; return its handle's ID and the segment.
+
+        One that was `peeked` is not a cell's: the next cell leaves it alone.
+        """
         segment = Segment.open(path)
         if self.nbytes + segment.size > self.budget:
             size = segment.size
@@ -67,6 +71,8 @@ class Tensors:
             )
         identifier = secrets.token_urlsafe(18)
         self._handles[identifier] = segment
+        if peeked:
+            self._peeked.add(identifier)
         return identifier, segment
 
     def get(self, identifier: str) -> Segment:
@@ -78,13 +84,14 @@ class Tensors:
                 "This tensor is not held any more; run the cell again.", "not-found", 404
             ) from None
 
-    def release_all(self) -> None:
-        """Give back the memory of all handles."""
-        for identifier in list(self._handles):
+    def release_cell(self) -> None:
+        """Give back the memory of what the last cell has left."""
+        for identifier in self._handles.keys() - self._peeked:
             self.release(identifier)
 
     def release(self, identifier: str) -> None:
         """Give a handle's memory back."""
+        self._peeked.discard(identifier)
         if segment := self._handles.pop(identifier, None):
             segment.close()
 
@@ -110,6 +117,11 @@ class Tensors:
         except (Refused, OSError) as error:
             answer["message"] = str(error)
         return answer
+
+    def drop(self, identifier: str) -> None:
+        """Give up an upload, whole or not."""
+        if upload := self._uploads.pop(identifier, None):
+            upload.segment.close()
 
     def _upload(self, identifier: str, size: int) -> Upload:
         upload = self._uploads.get(identifier)
@@ -165,7 +177,8 @@ class Tensors:
 
     def close(self) -> None:
         """Give everything back."""
-        self.release_all()
+        for identifier in list(self._handles):
+            self.release(identifier)
         for upload in self._uploads.values():
             upload.segment.close()
         self._uploads.clear()

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 
+import _jupyterlite_torch_memory as memory
 import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_segment as segment
 import _jupyterlite_torch_values as values
@@ -190,11 +191,29 @@ def _changed(name, value):
 # --- From the kernel to the page -----------------------------------------------------------------
 
 _last_result = None
+_last_error = None
 
 
 def _remember_result(result):
-    global _last_result
+    global _last_result, _last_error
     _last_result = result.result
+    _last_error = result.error_before_exec or result.error_in_exec
+
+
+def peek(expression, eager=0, limit=0):
+    """Encode the value of an expression while a cell may be running: nothing is noted of it."""
+    try:
+        value = eval(expression, get_ipython().user_ns)
+    except Exception as error:
+        raise Failure(_no_value(expression, expression, error)) from None
+    batch = Batch(limit)
+    try:
+        tree = batch.encode(value)
+    except (values.Untransferable, Failure) as reason:
+        text = str(reason).replace("NAME", expression)
+        raise Failure(f"`{expression}` can not be read from here: {text}.") from None
+    tensors, segments = batch.write(eager)
+    return {"value": tree, "tensors": tensors, "segments": segments}
 
 
 def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit=0, release=()):
@@ -204,9 +223,10 @@ def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit
     `mentioned` None: nothing comes back by itself.
     `tensors` of the result says, for each, the segment and key under which the proxy finds it.
     """
-    global _last_result
+    global _last_result, _last_error
     for identifier in release:
-        outgoing.pop(identifier).close()
+        if known := outgoing.pop(identifier, None):
+            known.close()
     namespace = get_ipython().user_ns
     batch = Batch(limit)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
@@ -256,8 +276,18 @@ def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit
     }  # fmt: skip
     if result is not None:
         reply["result"] = _encode_result(result, batch)
+    error, _last_error = _last_error, None
+    if error is not None:
+        reply["error"] = _describe_error(error)
     reply["tensors"], reply["segments"] = batch.write(eager)
     return reply
+
+
+def _describe_error(error):
+    bases = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
+    out_of_memory = type(error).__name__ == "OutOfMemoryError"
+    held = memory.holders(get_ipython().user_ns) if out_of_memory else None
+    return {"bases": bases, "memory": held}
 
 
 def _can_not_come(expression, reason):
@@ -280,7 +310,7 @@ def _no_value(name, expression, error):
     return f"`{expression}` could not be evaluated on the server: {type(error).__name__}: {error}"
 
 
-METHODS = {"describe": describe, "import": import_, "export": export}
+METHODS = {"describe": describe, "import": import_, "export": export, "peek": peek}
 
 
 def start():

@@ -77,7 +77,7 @@ class Batch:
             nbytes = tensor.numel() * (4 if tensor.dtype is torch.bfloat16 else tensor.itemsize)
             if self.limit and nbytes > self.limit:
                 raise TooLarge(
-                    f"its {_size(nbytes)} are more than the browser can hold in one array. It stays "
+                    f"its {size(nbytes)} are more than the browser can hold in one array. It stays "
                     "on the server: bring back a part of it, as with `%%torch -o part=NAME[:1000]`, "
                     "or give it a name that starts with `_`, which always stays"
                 )
@@ -115,11 +115,11 @@ class Batch:
         return described, segments
 
     def _write_file(self, entries, eager):
-        header, size = safetensors.layout(entries)
+        header, length = safetensors.layout(entries)
         try:
-            target = segment.Segment.create(size)
+            target = segment.Segment.create(length)
         except OSError as error:
-            raise Failure(f"no shared memory for {_size(size)}: {error}") from None
+            raise Failure(f"no shared memory for {size(length)}: {error}") from None
         view = target.view
         view[: len(header)] = header
         for entry in entries:
@@ -162,7 +162,8 @@ def _copy_large(tensor, target, entry):
         return list(pool.map(block, range(0, entry.nbytes, BLOCK_BYTES)))
 
 
-def _size(nbytes):
+def size(nbytes):
+    """Return a number of bytes as a person reads it."""
     for unit in ("bytes", "KiB", "MiB"):
         if nbytes < 1024:
             return f"{nbytes:.4g} {unit}"

@@ -1,0 +1,122 @@
+"""Values between page and kernel: in before a cell, out after it, or while it runs."""
+
+import asyncio
+from typing import Any
+
+from .errors import AgentFailure, Refused
+from .kernel import Kernel
+from .tensors import Tensors
+
+#: More tensor bytes than this in one event would make it too large for a WebSocket frame.
+MAX_EAGER_BYTES = 8 * 2**20
+#: What was peeked at and not fetched by then is given up, in seconds.
+PEEK_LIFETIME_S = 600
+
+
+class Exchange:
+    """Brings the values of one session's cells in and out. `tensors` holds them on the way."""
+
+    def __init__(self, tensors: Tensors):
+        self._tensors = tensors
+        self._exported: list[str] = []
+
+    def forget(self) -> None:
+        """The kernel is another one, and has exported nothing."""
+        self._exported.clear()
+
+    async def push(
+        self, kernel: Kernel, push: dict[str, Any] | None, buffers: tuple[bytes, ...]
+    ) -> list[str]:
+        """Have the agent define what a page sends with a cell; return the names that were changed
+        on both sides."""
+        if not push:
+            return []
+        with self._tensors.incoming(push.get("tensors"), buffers) as path:
+            outcome = await kernel.call(
+                "import",
+                trees=push.get("values") or {},
+                device=push.get("device") or {},
+                imports=push.get("imports") or {},
+                delete=push.get("delete") or [],
+                path=path,
+            )
+        return outcome["conflict"]
+
+    async def pull(
+        self, kernel: Kernel, pull: dict[str, Any] | None
+    ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+        """Have the agent export what a cell assigned; return what `metadata.torch` of its reply
+        says, and the bytes of small tensors."""
+        if not pull:
+            return {}, ()
+        # What an earlier cell's page has not fetched by now, it never will.
+        self._tensors.release_cell()
+        release, self._exported = self._exported, []
+        try:
+            outcome = await kernel.call(
+                "export",
+                assigned=pull.get("assigned") or [],
+                stale=pull.get("stale") or [],
+                mentioned=pull.get("mentioned"),
+                expressions=pull.get("expressions") or {},
+                eager=min(int(pull.get("eager") or 0), MAX_EAGER_BYTES),
+                limit=int(pull.get("limit") or 0),
+                release=release,
+            )
+        except AgentFailure as error:
+            return {"failure": str(error)}, ()
+        self._exported = [segment["id"] for segment in outcome["segments"]]
+        try:
+            small, _ = self._hold(outcome)
+        except Refused as error:
+            return {"failure": str(error)}, ()
+        return outcome, small
+
+    def _hold(
+        self, outcome: dict[str, Any], peeked: bool = False
+    ) -> tuple[tuple[bytes, ...], list[str]]:
+        """Take over the segments of an export and put their handles into it; return the small ones'
+        bytes, and the handles."""
+        tensors = {tensor["key"]: tensor | {"handle": None} for tensor in outcome["tensors"]}
+        small: tuple[bytes, ...] = ()
+        handles: list[str] = []
+        for segment in outcome.pop("segments"):
+            try:
+                handle, memory = self._tensors.hold(segment["path"], peeked)
+            except Refused:
+                for held in handles:
+                    self._tensors.release(held)
+                raise
+            if segment["eager"]:
+                small = (bytes(memory.view),)
+                self._tensors.release(handle)
+            else:
+                handles.append(handle)
+                for key in segment["keys"]:
+                    tensors[key]["handle"] = handle
+        outcome["tensors"] = list(tensors.values())
+        return small, handles
+
+    async def peek(
+        self, kernel: Kernel, content: dict[str, Any]
+    ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+        """Evaluate the `expression` of a peek_request aside of the cell that runs; return as `pull`
+        does."""
+        expression = content.get("expression")
+        if not isinstance(expression, str):
+            raise Refused("A peek_request needs an `expression`.")
+        outcome = await kernel.call_aside(
+            "peek",
+            expression=expression,
+            eager=min(int(content.get("eager") or 0), MAX_EAGER_BYTES),
+            limit=int(content.get("limit") or 0),
+        )
+        exported = [segment["id"] for segment in outcome["segments"]]
+        try:
+            small, handles = self._hold(outcome, peeked=True)
+        finally:
+            await kernel.call_aside(None, exported)
+        loop = asyncio.get_running_loop()
+        for handle in handles:
+            loop.call_later(PEEK_LIFETIME_S, self._tensors.release, handle)
+        return outcome, small

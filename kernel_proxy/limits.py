@@ -1,0 +1,22 @@
+"""Bounds on what a page can make this server hold."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, times in seconds; each can be set where a Proxy is made."""
+
+    #: One WebSocket message of an authenticated page, in bytes.
+    message_bytes: int = 32 * 2**20
+    #: One WebSocket message of a page that has not said its token yet, in bytes.
+    hello_bytes: int = 4096
+    #: Seconds in which a new WebSocket must say its token.
+    hello_s: float = 10
+    #: Shared memory for tensors on their way, each session, in bytes.
+    shared_memory_bytes: int = 8 * 2**30
+    #: Events of a session that wait for their page, on disk, in bytes.
+    event_log_bytes: int = 2**30
+    #: The latest of them, in memory, in bytes.
+    event_memory_bytes: int = 16 * 2**20
+    max_sessions: int = 32
