@@ -1,44 +1,15 @@
 """A notebook of CPython whose `%%torch` cells meet a real proxy, without a browser."""
 
-import os
-import re
 import secrets
-import signal
-import subprocess
-import sys
 
 from IPython.core.interactiveshell import InteractiveShell
 from native_transport import NativeTransport
+from proxy import ORIGIN, Proxy
 
 from jupyterlite_torch._connection import Connection
 from jupyterlite_torch._magic import Notebook
 
-ORIGIN = "http://page.example"
-
-
-class Proxy:
-    """`jupyter torch-proxy` as a user starts it."""
-
-    def __init__(self, *arguments):
-        self.token = secrets.token_urlsafe(24)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "kernel_proxy", "--port", "0", "--origin", ORIGIN, *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "JUPYTER_TORCH_TOKEN": self.token},
-        )
-        self.printed = ""
-        while "In a notebook" not in self.printed:
-            line = self.process.stdout.readline()
-            assert line, f"the proxy ended with {self.process.wait()}: {self.printed}"
-            self.printed += line
-        self.url = re.search(r"^Address: (\S+)$", self.printed, re.M)[1]
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=30)
-        self.process.stdout.close()
+__all__ = ["ORIGIN", "NativeNotebook", "NativePage", "Proxy"]
 
 
 class NativePage:
@@ -50,6 +21,8 @@ class NativePage:
         self.session = session
         self.token = token
         self.told = []
+        # What a person types into questions of the cells, and what those were.
+        self.answers, self.asked = [], []
 
     def tell(self, **message):
         self.told.append(message)
@@ -57,12 +30,19 @@ class NativePage:
     async def ask_token(self, url):
         return self.token
 
+    async def ask_input(self, prompt, password, cell):
+        self.asked.append((prompt, password))
+        return self.answers.pop(0)
+
 
 class NativeNotebook:
-    """A notebook whose cells run in this process as the Pyodide kernel runs them."""
+    """A notebook whose cells run in this process as the Pyodide kernel runs them.
 
-    def __init__(self, proxy, loop, session=None):
-        self.loop = loop
+    `url` is another way to the proxy than its own address, such as a Relay's.
+    """
+
+    def __init__(self, proxy, loop, session=None, url=None):
+        self.proxy, self.loop = proxy, loop
         self.shell = InteractiveShell()
         self.page = NativePage(session or secrets.token_urlsafe(12), proxy.token)
         self.connection = Connection(
@@ -73,7 +53,7 @@ class NativeNotebook:
             assert package == "numpy"
 
         self.notebook = Notebook(self.shell, self.connection, load, loop.run_until_complete)
-        self.wait(self.connection.connect(proxy.url))
+        self.wait(self.connection.connect(url or proxy.url))
 
     @property
     def names(self):
@@ -95,10 +75,13 @@ class NativeNotebook:
         self.wait(self.notebook.run_line(line))
 
     def close(self):
+        """End the session, too."""
+
         async def end():
             channel = self.connection.channel
-            if channel is not None:
-                await channel.request("control", "shutdown_request", {"restart": False})
             self.connection.disconnect()
+            if channel is not None:
+                transport = NativeTransport(self.proxy.url, ORIGIN)
+                await transport.fetch("DELETE", "sessions", channel.session_headers)
 
         self.wait(end())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -10,6 +11,9 @@ import websockets
 
 from jupyterlite_torch import _safetensors
 from jupyterlite_torch._errors import ConnectError, TransferError
+
+#: How often a download is begun or gone on with.
+TRIES = 20
 
 
 class NativeTransport:
@@ -48,11 +52,42 @@ class NativeTransport:
         return _Socket(socket)
 
     async def download(self, path, headers, place):
-        status, _, body = await asyncio.to_thread(self._request, "GET", path, headers)
-        if status != 200:
-            raise TransferError(json.loads(body)["message"])
-        start = _safetensors.header_size(body[:8])
-        place(body[:start], len(body))[:] = body[start:]
+        await asyncio.to_thread(self._download, path, headers, place)
+
+    def _download(self, path, headers, place):
+        """Goes on where it was after a break, as in the browser."""
+        size, data, received = None, None, 0
+        for _ in range(TRIES):
+            wanted = {"Range": f"bytes={received}-"} if received else {}
+            request = urllib.request.Request(
+                self._base + path, headers={**headers, **self._origin, **wanted}
+            )
+            # A header that is not whole is asked for again.
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                try:
+                    response = urllib.request.urlopen(request, timeout=60)
+                except urllib.error.HTTPError as error:
+                    with error:
+                        raise TransferError(json.loads(error.read())["message"]) from None
+                with response:
+                    if data is None:
+                        size = int(response.headers["Content-Length"])
+                        header = _whole(response, 8)
+                        start = _safetensors.header_size(header)
+                        header += _whole(response, start - 8)
+                        data, received = place(header, size), start
+                    while count := response.readinto(data[received - start :]):
+                        received += count
+            if received == size:
+                return
+        raise TransferError(f"The connection to {self.url} broke while an array came back.")
+
+
+def _whole(response, count):
+    data = response.read(count)
+    if len(data) < count:
+        raise http.client.IncompleteRead(data, count - len(data))
+    return data
 
 
 #: Sockets that are being closed; to be awaited before their loop ends.

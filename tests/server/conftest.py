@@ -4,15 +4,17 @@ import asyncio
 import sys
 
 import pytest
-from native_notebook import NativeNotebook, Proxy
+from native_notebook import NativeNotebook
 from native_transport import closing
+from proxy import Proxy
+from relay import Relay
 
 
 @pytest.fixture(scope="module")
 def proxy():
     started = Proxy()
     yield started
-    started.stop()
+    started.interrupt()
 
 
 @pytest.fixture
@@ -39,11 +41,11 @@ def notebook(proxy, loop):
 
 @pytest.fixture
 def open_notebook(proxy, loop):
-    """Make more notebooks: `open_notebook(session=None)`."""
+    """Make more notebooks, as NativeNotebook takes it: `open_notebook(session=None, url=None)`."""
     opened = []
 
-    def make(session=None):
-        opened.append(NativeNotebook(proxy, loop, session))
+    def make(session=None, url=None):
+        opened.append(NativeNotebook(proxy, loop, session, url))
         return opened[-1]
 
     yield make
@@ -53,17 +55,32 @@ def open_notebook(proxy, loop):
 
 
 @pytest.fixture
-def start_proxy():
-    """Start more proxies: `start_proxy(*arguments)`."""
+def start_relay(proxy, loop):
+    """Put relays before the proxy, as Relay takes it: `start_relay(fate=...)`."""
     started = []
 
-    def start(*arguments):
-        started.append(Proxy(*arguments))
+    def start(**options):
+        started.append(Relay(loop, proxy.url, **options))
         return started[-1]
 
     yield start
     for each in started:
-        each.stop()
+        each.close()
+
+
+@pytest.fixture
+def start_proxy():
+    """Start more proxies, as `Proxy` takes it: `start_proxy(*arguments, port=0, env=None)`."""
+    started = []
+
+    def start(*arguments, **options):
+        started.append(Proxy(*arguments, **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        # With their kernels, which may outlive a proxy that ends otherwise.
+        each.interrupt()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The channel itself: nothing lost over a cut, nothing run twice, kernels that can not start."""
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
@@ -9,99 +8,35 @@ import sys
 import numpy as np
 import pytest
 from native_notebook import NativeNotebook
+from relay import UP
 
 from jupyterlite_torch import _channel
 from jupyterlite_torch._errors import ConnectError, KernelDied, TransferError
 
 
-class Cut:
-    """A TCP relay in front of a proxy whose connections can be cut."""
-
-    def __init__(self, loop, url):
-        self.loop = loop
-        self.port = int(url.rpartition(":")[2])
-        self.writers = set()
-        self.cut_at = None
-        self.server = loop.run_until_complete(asyncio.start_server(self.relay, "127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
-
-    async def relay(self, reader, writer):
-        upstream = await asyncio.open_connection("127.0.0.1", self.port)
-        self.writers |= {writer, upstream[1]}
-
-        async def pump(source, target):
-            try:
-                while data := await source.read(65536):
-                    target.write(data)
-                    if self.cut_at is not None:
-                        self.cut_at -= len(data)
-                        if self.cut_at < 0:
-                            self.cut_at = None
-                            self.cut()
-                    await target.drain()
-            except ConnectionError:
-                pass
-            finally:
-                target.close()
-
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(pump(reader, upstream[1]), pump(upstream[0], writer))
-
-    def cut(self):
-        for writer in self.writers:
-            writer.transport.abort()
-        self.writers.clear()
-
-    def close(self):
-        self.cut()
-        self.server.close()
-        self.loop.run_until_complete(self.server.wait_closed())
-
-
-@pytest.fixture
-def relay(proxy, loop):
-    started = Cut(loop, proxy.url)
-    yield started
-    started.close()
-
-
-def test_cut_line_loses_and_doubles_nothing(proxy, loop, relay, capsys, on_print):
-    direct, proxy.url = proxy.url, relay.url
-    try:
-        notebook = NativeNotebook(proxy, loop)
-    finally:
-        proxy.url = direct
-    cuts = []
-
-    def cut():
-        cuts.append(1)
-        relay.cut()
-
+def test_cut_line_loses_and_doubles_nothing(start_relay, open_notebook, capsys, on_print):
+    relay = start_relay()
+    notebook = open_notebook(url=relay.url)
     for line in ("line 100;", "line 500;", "line 900;"):
-        on_print(line, cut)
+        on_print(line, relay.cut)
     notebook.torch(
         "import time\nfor i in range(1000):\n    print(f'line {i};')\n    time.sleep(0.001)\n"
         "_runs = globals().get('_runs', 0) + 1\nruns = _runs"
     )
     assert capsys.readouterr().out.splitlines() == [f"line {i};" for i in range(1000)]
-    assert notebook.names["runs"] == 1 and len(cuts) == 3
-    notebook.close()
+    assert notebook.names["runs"] == 1 and relay.cuts == 3
 
 
 @pytest.mark.parametrize("cut_at", [10, 2**20, 20 * 2**20 + 17])
-def test_cut_push_goes_on_where_it_was(proxy, loop, relay, cut_at):
-    direct, proxy.url = proxy.url, relay.url
-    try:
-        notebook = NativeNotebook(proxy, loop)
-    finally:
-        proxy.url = direct
+def test_cut_push_goes_on_where_it_was(start_relay, open_notebook, cut_at):
+    relay = start_relay()
+    notebook = open_notebook(url=relay.url)
     x = np.random.default_rng(0).integers(0, 2**60, 2**22)
     notebook.names["x"] = x
-    relay.cut_at = cut_at
+    relay.cut_after(cut_at, UP)
     notebook.torch("total = x.sum(); last = x[-1]")
-    assert relay.cut_at is None
+    assert relay.cuts == 1
     assert notebook.names["total"] == x.sum() and notebook.names["last"] == x[-1]
-    notebook.close()
 
 
 def test_push_above_the_budget_is_refused_in_a_sentence(start_proxy, loop):

@@ -2,15 +2,16 @@
 
 import asyncio
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyterlite_torch import _local_torch
-from jupyterlite_torch._channel import Reply
 from jupyterlite_torch._errors import KernelDied, OptionError, ServerError, TransferError
 from jupyterlite_torch._magic import Notebook, TorchMagics
+from jupyterlite_torch._request import Reply
 
 
 class FakeChannel:
@@ -21,13 +22,19 @@ class FakeChannel:
     def __init__(self):
         self.requests, self.answers, self.released = [], [], []
 
-    async def execute(self, code, on_event, metadata, buffers=()):
+    def execute(self, code, metadata, buffers=(), identifier=None):
         self.requests.append((code, metadata["torch"], buffers))
+        return SimpleNamespace(id=str(len(self.requests)))
+
+    async def finish(self, request, on_event):
         events, content, torch, parts = self.answers.pop(0)
         for kind, body in events:
-            on_event({"header": {"msg_type": kind}, "content": body})
+            on_event({"header": {"msg_type": kind}, "content": body}, ())
         metadata = {} if torch is None else {"torch": {**EMPTY, **torch}}
         return Reply({"content": content, "metadata": metadata}, parts)
+
+    def seen(self, identifier):
+        pass
 
     def release(self, handles):
         self.released += handles
@@ -42,10 +49,12 @@ OK = {"status": "ok"}
 
 class FakeConnection:
     generation = 1
+    is_open = True
     transport = None
 
     def __init__(self):
         self.channel = FakeChannel()
+        self.page = SimpleNamespace(tell=lambda **message: None)
 
     async def ready(self):
         return self.channel
@@ -176,8 +185,8 @@ def test_notes_and_conflicts_are_said(magic, capsys):
 
 
 def test_line_commands_that_do_not_exist(magic):
-    for line in ("", "conect x", "status now"):
-        with pytest.raises(OptionError, match="connect URL"):
+    for line in ("", "conect x", "conect", "status now"):
+        with pytest.raises(OptionError, match="`%torch .*connect URL"):
             asyncio.run(magic.notebook.run_line(line))
 
 

@@ -26,7 +26,7 @@ def arguments(call):
     ],
 )
 def test_cells(cell, line, body):
-    assert arguments(cell_call(cell)) == [line, body]
+    assert arguments(cell_call(cell)) == [line, body, cell.removesuffix(body) if body else cell]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,12 @@ def lines_of(cell):
     return None if found is None else "".join(asyncio.run(found.transform(lines)))
 
 
+@pytest.mark.parametrize("name", ["y", "a, b", "f(x)[1]", "d['=']"])
+def test_lines_with_a_value(name):
+    code = lines_of(f"{name} = %torch x + 1\n")
+    assert code == f"{name} = await __import__('jupyterlite_torch').value_of('x + 1')\n"
+
+
 def test_lines():
     assert arguments(lines_of("%torch connect http://x:1\n")) == ["connect http://x:1"]
     assert lines_of("x = 1\n%torch status\ny = 2\n").splitlines()[::2] == ["x = 1", "y = 2"]
@@ -63,6 +69,9 @@ def test_lines():
         "for i in x:\n    %torch status\n",
         "%%time\n%torch status\n",
         "x %torch\n",
+        "f(x=%torch)\n",
+        "x = y %torch\n",
+        "if x:\n    y = %torch z\n",
     ],
 )
 def test_other_lines_are_left_alone(cell):

@@ -4,7 +4,7 @@ The browser's kernel loads this by itself; see docs/guide.md for what a cell can
 """
 
 __version__ = "0.1.0"
-__all__ = ["load_ipython_extension", "run_cell", "run_line"]
+__all__ = ["load_ipython_extension", "run_cell", "run_line", "value_of"]
 
 _notebook = None
 
@@ -23,11 +23,16 @@ def load_ipython_extension(shell):
     _local_torch.install()
 
 
-async def run_cell(line, body):
+async def run_cell(line, body, lead=""):
     """Run a `%%torch` cell: what the transform makes of one."""
-    await _notebook.run_cell(line, body)
+    await _notebook.run_cell(line, body, lead)
 
 
 async def run_line(line):
     """Run a `%torch` line: what the transform makes of one."""
     await _notebook.run_line(line)
+
+
+async def value_of(line):
+    """Return the value of a `%torch` line: what the transform makes of `name = %torch ...`."""
+    return await _notebook.run_line(line, show_result=False)

@@ -9,16 +9,18 @@ from IPython.utils.process import arg_split
 
 from ._errors import OptionError
 
-USAGE = "%%torch [-i NAMES] [-o NAMES or name=expression] [--no-auto]"
+USAGE = "%%torch [-i NAMES] [-o NAMES or name=expression] [--no-auto] [--bg [NAME]]"
 
 
 @dataclass
 class Options:
-    """What the line of a cell asks for. `send`: name to device or None; `fetch`: name to expression."""
+    """What the line of a cell asks for. `send`: name to device or None; `fetch`: name to expression;
+    `background`: the name of a job, empty for any, None for a cell in the foreground."""
 
     send: dict[str, str | None] = field(default_factory=dict)
     fetch: dict[str, str] = field(default_factory=dict)
     auto: bool = True
+    background: str | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,12 +34,13 @@ def parse(line):
     parser.add_argument("-i", dest="send", action="extend", nargs="+", default=[])
     parser.add_argument("-o", dest="fetch", action="extend", nargs="+", default=[])
     parser.add_argument("--no-auto", dest="auto", action="store_false")
+    parser.add_argument("--bg", nargs="?", const="", default=None)
     try:
         words = arg_split(line)
     except ValueError as error:
         raise OptionError(f"{error}. The line is: {USAGE}") from None
     found = parser.parse_args([_unquoted(word) for word in words])
-    options = Options(auto=found.auto)
+    options = Options(auto=found.auto, background=found.bg and _name(found.bg, "--bg"))
     for item in _items(found.send):
         name, _, device = item.partition(":")
         options.send[_name(name, "-i")] = device or None

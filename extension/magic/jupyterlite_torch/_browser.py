@@ -95,8 +95,10 @@ class Transport:
         self.url = url
         self._base = f"{url.rstrip('/')}/kernel_proxy/v1/"
 
-    async def _request(self, method, path, headers):
+    async def _request(self, method, path, headers, signal=None):
         options = {"method": method, "headers": headers, "cache": "no-store", "credentials": "omit"}
+        if signal is not None:
+            options["signal"] = signal
         return await js.fetch(self._base + path, _object(options))
 
     async def fetch(self, method, path, headers):
@@ -134,13 +136,20 @@ class Transport:
     async def download(self, path, headers, place):
         """GET a safetensors file into `place(header, file size)`, a writable view for its data.
 
-        A broken stream is taken up where it was.
+        A broken stream is taken up where it was; a cancelled one ends at once.
         """
-        position = _Position(place)
+        abort = js.AbortController.new()
+        try:
+            await self._download(path, headers, _Position(place), abort.signal)
+        except asyncio.CancelledError:
+            abort.abort()
+            raise
+
+    async def _download(self, path, headers, position, signal):
         for attempt in range(TRIES):
             wanted = {"Range": f"bytes={position.received}-"} if position.received else {}
             try:
-                response = await self._request("GET", path, {**headers, **wanted})
+                response = await self._request("GET", path, {**headers, **wanted}, signal)
                 if not response.ok:
                     raise TransferError(_sentence(await response.text(), response.status))
                 if not position.received:
@@ -213,7 +222,7 @@ class Socket:
         self._messages = asyncio.Queue()
         self._opened = asyncio.get_running_loop().create_future()
         self._proxies = {
-            "open": create_proxy(lambda event: self._opened.set_result(None)),
+            "open": create_proxy(self._open),
             "message": create_proxy(self._received),
             "close": create_proxy(self._gone),
         }
@@ -226,8 +235,16 @@ class Socket:
         socket = js.WebSocket.new(url)
         socket.binaryType = "arraybuffer"
         opened = cls(socket)
-        await opened._opened
+        try:
+            await opened._opened
+        except asyncio.CancelledError:
+            socket.close()
+            raise
         return opened
+
+    def _open(self, event):
+        if not self._opened.done():
+            self._opened.set_result(None)
 
     def _received(self, event):
         data = event.data
@@ -273,13 +290,14 @@ class Page:
     """The private line to the page: a port that the page hands to this worker alone.
 
     Comms wait while a cell runs, and a BroadcastChannel is heard by every page of the origin.
-    `on_server(server)` is called with `{"url", "token"}` or None, `on_interrupt()` on Stop.
+    `on_server(server)` is called with `{"url", "token"}` or None, `on_interrupt()` on Stop, and
+    `on_restart()` when the person has chosen to restart a kernel that did not react to it.
     """
 
-    def __init__(self, on_server, on_interrupt):
+    def __init__(self, on_server, on_interrupt, on_restart):
         self.session = None
         self.default_url = None
-        self._on_server, self._on_interrupt = on_server, on_interrupt
+        self._on_server, self._on_interrupt, self._on_restart = on_server, on_interrupt, on_restart
         self._port = None
         self._questions = {}
         self._first = create_proxy(self._arrived)
@@ -298,19 +316,22 @@ class Page:
 
     def _received(self, event):
         message = _from_page(event.data)
-        if message["type"] == "token":
+        if message["type"] in ("token", "input"):
             answer = self._questions.pop(message["id"], None)
             if answer is not None and not answer.done():
-                answer.set_result(message["token"])
+                answer.set_result(message["token" if message["type"] == "token" else "value"])
         elif message["type"] == "server":
             self._on_server(message["server"])
         elif message["type"] == "interrupt":
             self._on_interrupt()
+        elif message["type"] == "restart":
+            self._on_restart()
 
     def tell(self, **message):
         """Send the page a message; nothing happens where no page listens."""
         if self._port is not None:
-            self._port.postMessage(_object(message))
+            # Not `_object`: None is to be null there, not undefined.
+            self._port.postMessage(js.JSON.parse(json.dumps(message)))
 
     async def ask_token(self, url):
         """Let the page ask the person for a token; None when they decline."""
@@ -319,7 +340,22 @@ class Page:
                 "This page lacks the jupyterlite-torch extension, which asks for the token. Build "
                 "the site in an environment with jupyterlite-torch installed."
             )
-        identifier = str(len(self._questions)) + js.crypto.randomUUID()
+        return await self._ask("ask-token", js.crypto.randomUUID(), {"url": url})
+
+    async def ask_input(self, prompt, password, cell):
+        """Let the page ask what a remote `input()` wants to know, in the output area of the local
+        message `cell`; None when the person declines."""
+        if self._port is None:
+            return None
+        identifier = js.crypto.randomUUID()
+        question = {"prompt": prompt, "password": password, "cell": cell}
+        try:
+            return await self._ask("ask-input", identifier, question)
+        except asyncio.CancelledError:
+            self.tell(type="withdraw-input", id=identifier)
+            raise
+
+    async def _ask(self, kind, identifier, question):
         answer = self._questions[identifier] = asyncio.get_running_loop().create_future()
-        self.tell(type="ask-token", id=identifier, url=url)
+        self.tell(type=kind, id=identifier, **question)
         return await answer

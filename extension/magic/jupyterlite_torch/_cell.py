@@ -1,122 +1,227 @@
 """Runs one `%%torch` cell: values there, the code, its output, values back."""
 
-import sys
+import asyncio
+import contextlib
 
 import numpy as np
 
 from . import _names
-from ._errors import KernelDied, ServerError, TransferError, remote_error
-from ._output import Output
-from ._remote import EAGER_BYTES, Values, send
+from ._errors import (
+    KernelDied,
+    ServerError,
+    TorchError,
+    TransferError,
+    remote_error,
+    stopped_here,
+)
+from ._questions import Questions
+from ._remote import EAGER_BYTES, MAX_ARRAY_BYTES, Values, send
+from ._stop import unless
 
-#: NumPy on a 32-bit machine, which the browser's Python is, has no larger array, in bytes.
-MAX_ARRAY_BYTES = 2**31 - 1
+#: Names under which the proxy answers in the kernel's place.
+_KERNEL_GONE = ("KernelDied", "KernelRestarted", "SessionClosed")
 
 
 class Cell:
-    """One run. `connection` gives `transport` and `channel`; `ledger` follows the namespace;
-    `device` is where arrays go unless `options` sends them elsewhere."""
+    """One run: `begin` sends values and code, `finish` waits for the end and brings values back.
 
-    def __init__(self, shell, connection, ledger, options, body, device):
-        self._shell = shell
-        self._connection = connection
-        self._ledger = ledger
+    `notebook` gives what the cells of a notebook share; `output` is where the cell shows things;
+    `scope` holds local names that the cell may read beside those of the notebook.
+    """
+
+    def __init__(self, notebook, options, source, output, scope=None):
+        self._notebook = notebook
+        self._connection = notebook.connection
+        self._ledger = notebook.ledger
         self._options = options
-        self._body = body
-        self._device = device
-        self._output = Output(shell)
+        self._source = source
+        self._scope = scope
+        self.output = output
+        self.request = None
+        # A job is stopped from ordinary code, too.
+        self._loop = asyncio.get_running_loop()
+        self._stopped = self._loop.create_future()
+        self._names = self._push = None
+        self._replied = False
+        self._questions = Questions(self._connection, output, self.stop)
 
     async def run(self):
         """Run it and return the value of its last expression, None for none.
 
         Raises what the cell raised, or a TorchError; what the cell had assigned until then is here.
         """
+        await self.begin()
+        return await self.finish()
+
+    async def begin(self):
+        """Send what the cell needs, and the cell."""
         after = self._options.fetch.values()
-        names = _names.analyze(self._body, self._ledger.functions, after)
+        names = self._names = _names.analyze(self._source.body, self._ledger.functions, after)
         automatic = self._options.auto
-        push = self._ledger.prepare(names.reads if automatic else (), self._options.send)
-        if self._device != "cpu":
-            push.device = {**dict.fromkeys(push.values, self._device), **push.device}
+        push = self._push = self._ledger.prepare(
+            names.reads if automatic else (), self._options.send, self._scope
+        )
+        if self._notebook.device != "cpu":
+            push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
         channel = self._connection.channel
-        described, buffers = await send(push, channel)
-        assigned = [name for name in names.assigned if not name.startswith("_")]
+        sending = send(push, channel)
+        if push.arrays.arrays:
+            text = (
+                "stopped while values were on their way to the server; the cell did not run there."
+            )
+            sending = unless(self._stopped, sending, text)
+        described, buffers = await sending
+        assigned = self._assigned
         deleted = [name for name in names.deleted if not name.startswith("_")]
         pull = {
             "assigned": [*assigned, *deleted] if automatic else [],
-            "stale": [name for name in assigned if self._is_stale(name, push)] if automatic else [],
+            "stale": [name for name in assigned if self._is_stale(name)] if automatic else [],
             "mentioned": list(names.mentioned) if automatic else None,
             "expressions": self._options.fetch,
             "eager": EAGER_BYTES,
             "limit": MAX_ARRAY_BYTES,
         }
         metadata = {"torch": {"push": described if push else None, "pull": pull}}
-        reply = await channel.execute(self._body, self._output.show, metadata, buffers)
-        self._raise_if_not_run(reply)
+        identifier = self._notebook.message_id(self.output.message_id)
+        self.request = channel.execute(self._source.code, metadata, buffers, identifier)
+        # From here on what the server has is what was sent, also for the cells that queue behind.
         self._ledger.pushed(push)
         self._ledger.functions = names.functions
-        if not automatic:
-            for name in (*assigned, *deleted):
+        if self._options.background is not None:
+            # A cell that queues behind reads what this one is going to assign.
+            for name in assigned:
+                self._ledger.agree(name)
+
+    @property
+    def _assigned(self):
+        return [name for name in self._names.assigned if not name.startswith("_")]
+
+    async def finish(self):
+        """Show what the cell says; return as `run` does."""
+        channel = self._connection.channel
+        try:
+            reply = await channel.finish(self.request, self._show)
+        except BaseException:
+            self._not_run()
+            raise
+        finally:
+            self._replied = True
+            self._questions.withdraw()
+        channel.seen(self.request.id)
+        self._notebook.numbers.note(reply.content, self.output.count)
+        self._raise_if_not_run(reply)
+        if not self._options.auto:
+            for name in (*self._assigned, *self._names.deleted):
                 self._ledger.agree(name)
         value, problems = await self._bring_back(reply)
-        if reply.content["status"] != "ok":
-            content = reply.content
-            raise remote_error(content["ename"], content["evalue"], content["traceback"])
+        content = reply.content
+        self.output.hand_payloads(content.get("payload") or ())
+        if content["status"] != "ok":
+            raise self._error(content, reply.metadata["torch"].get("error") or {})
         if problems:
             raise TransferError(" ".join(problems))
         return value
 
-    @property
-    def shown(self):
-        """The cell's Output."""
-        return self._output
+    def stop(self):
+        """Stop it, in whichever state it is."""
+        if self.request is None or self._replied:
+            if not self._stopped.done():
+                self._stopped.set_result(None)
+            return
+        self._interrupted = True
+        channel = self._connection.channel
+        if not channel.give_up():
+            self._loop.create_task(_interrupt(channel, self.request.id))
 
-    def _is_stale(self, name, push):
-        return name not in push.values and self._ledger.is_stale(name)
+    _interrupted = False
+
+    def _show(self, message, buffers):
+        if message["header"]["msg_type"] == "input_request":
+            self._questions.ask(message)
+        else:
+            self.output.show(message, buffers)
+
+    def _is_stale(self, name):
+        return name not in self._push.values and self._ledger.is_stale(name)
 
     def _raise_if_not_run(self, reply):
         """Raise for a reply of the proxy itself, which is one that has no values."""
         content = reply.content
         if content["status"] == "ok" or "torch" in reply.metadata:
             return
-        if content["ename"] in ("KernelDied", "KernelRestarted", "SessionClosed"):
+        ename = content["ename"]
+        if ename in _KERNEL_GONE:
             self._ledger.reset()
             raise KernelDied(content["evalue"])
-        if content["ename"] == "AgentFailure":
+        self._not_run()
+        if ename == "KeyboardInterrupt" or (self._interrupted and ename == "AgentFailure"):
+            raise stopped_here("stopped before the cell ran on the server.")
+        if ename == "AgentFailure":
             raise TransferError(content["evalue"])
         raise ServerError(content["evalue"])
 
+    def _not_run(self):
+        self._ledger.disagree([*self._push.values, *self._assigned], self._push.imports)
+
+    def _error(self, content, described):
+        """Return the exception that the cell raised, as it shall be shown here."""
+        ename, evalue = content["ename"], content["evalue"]
+        if ename == "ProxyRestarted":
+            return ServerError(evalue)
+        if ename == "CancelledError" and self._interrupted:
+            # What ipykernel 7 makes of an interrupt while a cell awaits something.
+            ename, evalue = "KeyboardInterrupt", ""
+        traceback = self._notebook.numbers.translate(content["traceback"])
+        if held := described.get("memory"):
+            traceback = [*traceback, held]
+        return remote_error(ename, evalue, traceback, described.get("bases", ()))
+
     async def _bring_back(self, reply):
-        described = reply.metadata.get("torch", {})
-        if "failure" in described:
-            return None, [f"The values of this cell did not come back: {described['failure']}"]
-        if "values" not in described:
-            return None, []
+        described = reply.metadata["torch"]
+        if "failure" in described or "values" not in described:
+            # Whatever they are there now, the values from here are not to be sent in their place.
+            for name in self._assigned:
+                self._ledger.agree(name)
+            if self._interrupted and "failure" in described:
+                raise stopped_here("stopped while values came back; they are on the server.")
+            reason = described.get("failure")
+            problem = f"The values of this cell did not come back: {reason}"
+            return None, [problem] if reason else []
         values = Values(described, reply.buffers)
-        failed = await values.fetch(self._connection.transport, self._connection.channel)
+        stopped = None
+        if values.large:
+            fetching = values.fetch(self._connection.transport, self._connection.channel)
+            text = "stopped while values came back; those that did not arrive are on the server."
+            try:
+                await unless(self._stopped, fetching, text)
+            except KeyboardInterrupt as error:
+                stopped = error
         problems = list(described["errors"].values())
         for name, tree in described["values"].items():
             try:
                 self._assign(name, values.decode(tree), name in described["in_place"])
             except KeyError as missing:
-                problems.append(_reason(name, failed.get(missing.args[0], missing)))
+                problems.append(_reason(name, values.failed.get(missing.args[0], missing)))
             # A value that did not arrive is the server's, so that the old one here is not sent.
             self._ledger.agree(name, values.checksums)
         for name in described["kept"]:
             self._ledger.agree(name)
         for name in described["deleted"]:
-            self._shell.user_ns.pop(name, None)
-            self._ledger.forget(name)
+            self._notebook.shell.user_ns.pop(name, None)
+            self._ledger.disagree([name])
         for name, note in described["notes"].items():
-            print(f"`{name}` stays on the server: {note}.", file=sys.stderr)
+            self.output.write(f"`{name}` stays on the server: {note}.\n", "stderr")
         for name in described["conflict"]:
-            print(
-                f"`{name}` was changed here and on the server; the value from here was used.",
-                file=sys.stderr,
+            self.output.write(
+                f"`{name}` was changed here and on the server; the value from here was used.\n",
+                "stderr",
             )
+        if stopped is not None:
+            raise stopped
         return self._result(described, values), problems
 
     def _assign(self, name, value, in_place):
-        namespace = self._shell.user_ns
+        namespace = self._notebook.shell.user_ns
         old = namespace.get(name)
         if in_place and _overwrite(old, value):
             return
@@ -125,7 +230,7 @@ class Cell:
     def _result(self, described, values):
         tree = described.get("result")
         if isinstance(tree, dict) and "name" in tree:
-            return self._shell.user_ns.get(tree["name"])
+            return self._notebook.shell.user_ns.get(tree["name"])
         if tree is None or (isinstance(tree, dict) and "stays" in tree):
             return None
         try:
@@ -156,3 +261,9 @@ def _reason(name, error):
     if isinstance(error, TransferError):
         return str(error)
     return f"`{name}` did not come back: {error}. Run `%%torch -o {name}` to try again."
+
+
+async def _interrupt(channel, identifier):
+    # What goes wrong with the line is told by the cell itself.
+    with contextlib.suppress(TorchError):
+        await channel.request("interrupt_request", {"cell": identifier})

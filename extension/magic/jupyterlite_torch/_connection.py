@@ -1,13 +1,15 @@
 """The connection of this notebook: to which server, and in which state."""
 
 import asyncio
+import contextlib
 import secrets
 import sys
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from ._channel import Channel, describe
-from ._errors import ConnectError, NotConnected, OptionError, ServerError
+from ._errors import ConnectError, NotConnected, OptionError, ServerError, TorchError
+from ._replay import cells_of, first_line
 
 
 class Connection:
@@ -23,7 +25,9 @@ class Connection:
         self._opening = asyncio.Lock()
         self.channel = None
         self.transport = None
-        self.page = make_page(self._use, self.interrupt)
+        self.page = make_page(self._use, self.interrupt, self._restart_now)
+        # Set by the notebook: what Stop does, and what becomes of events of no request.
+        self.on_stop = self.on_event = None
         self._own_session = secrets.token_urlsafe(24)
 
     def _use(self, server):
@@ -87,36 +91,54 @@ class Connection:
         )
 
     async def status(self):
-        """Return lines that say where cells run."""
+        """Return lines that say where cells run, and what runs."""
         if self._server is None:
             return str(self._not_connected())
         channel = await self.ready()
         created = datetime.fromisoformat(channel.welcome["session"]["created"])
-        return (
-            f"Connected to {self._server['url']}: {self._computes_with()}\n"
-            f"Session of this notebook: started {_ago(created)}"
+        cells = await cells_of(channel)
+        return "\n".join(
+            [
+                f"Connected to {self._server['url']}: {self._computes_with()}",
+                f"Session of this notebook: started {_ago(created)}",
+                *(_described(cell, channel) for cell in cells),
+                *([] if cells else ["Nothing runs there now."]),
+            ]
         )
 
     async def restart(self):
         """Replace the remote kernel by a fresh one. Returns a sentence."""
         channel = await self.ready()
-        reply = await channel.request("control", "shutdown_request", {"restart": True})
+        reply = await channel.request("shutdown_request", {"restart": True})
         if reply.content["status"] != "ok":
             raise ServerError(reply.content["evalue"])
         channel.welcome["session"]["generation"] = reply.content["generation"]
         return "The remote kernel was restarted; its variables are gone."
 
+    def _restart_now(self):
+        """Restart, asked for by the page while a cell does not react to Stop."""
+        if self.is_open:
+            asyncio.ensure_future(self._restart_quietly())
+
+    async def _restart_quietly(self):
+        # The cell that waits says what has become of it.
+        with contextlib.suppress(TorchError):
+            await self.restart()
+
     def interrupt(self):
-        """Interrupt what this notebook runs there, or the waiting for a broken connection."""
-        channel = self.channel
-        if channel is not None and channel.is_open and not channel.give_up():
-            asyncio.ensure_future(channel.request("control", "interrupt_request", {}))
+        """Stop what this notebook waits for."""
+        self.on_stop()
 
     # --- The channel -----------------------------------------------------------------------------
 
+    @property
+    def is_open(self):
+        """True when there is a channel that a cell can go over at once."""
+        return self.channel is not None and self.channel.is_open
+
     async def ready(self):
         """Return the open Channel, opened first if need be; NotConnected where no server is known."""
-        if self.channel is None or not self.channel.is_open:
+        if not self.is_open:
             if self._server is None:
                 raise self._not_connected()
             await self._open()
@@ -124,13 +146,13 @@ class Connection:
 
     async def _open(self):
         async with self._opening:
-            if self.channel is not None and self.channel.is_open:
+            if self.is_open:
                 return
             server = self._server
             again = self.channel is not None
             transport = self._make_transport(server["url"])
             session = self.page.session or self._own_session
-            channel = Channel(transport, server["token"], session, _notice)
+            channel = Channel(transport, server["token"], session, _notice, self.on_event)
             try:
                 welcome = await channel.open()
             except ConnectionError:
@@ -140,8 +162,9 @@ class Connection:
                 ) from None
             self.channel, self.transport = channel, transport
             self.page.tell(type="connected", url=server["url"])
-            if not welcome["new"] and not again:
-                _notice(_found_again(welcome["session"]))
+            unseen = [cell for cell in welcome["cells"] if not cell["seen"]]
+            if unseen or not (welcome["new"] or again):
+                _notice(_found_again(welcome["session"], unseen))
 
     @property
     def generation(self):
@@ -186,14 +209,26 @@ def _address(text):
     return text
 
 
-def _found_again(session):
+def _found_again(session, unseen):
     held = session["names"]
     names = ", ".join(held[:8]) + (f" and {len(held) - 8} more" if len(held) > 8 else "")
     created = datetime.fromisoformat(session["created"])
-    return (
-        f"Found this notebook's session again: started {_ago(created)}, holds {names or 'no names'}."
-        + (f" Bring one back with `%%torch -o {held[0]}`." if held else "")
-    )
+    text = f"Found this notebook's session again: started {_ago(created)}"
+    if unseen:
+        running = any(cell["state"] == "running" for cell in unseen)
+        what = "a cell is running" if running else "a cell has ended unseen"
+        return f"{text}, {what}: `%torch replay` shows what it printed."
+    bring = f" Bring one back with `%%torch -o {held[0]}`." if held else ""
+    return f"{text}, holds {names or 'no names'}.{bring}"
+
+
+def _described(cell, channel):
+    """Return a line for `%torch status`."""
+    since = cell["ended"] or cell["started"]
+    when = f" {_ago(datetime.fromisoformat(since))}" if since else ""
+    what = {"running": "Runs, begun", "queued": "Waits", "ended": "Ended unseen,"}[cell["state"]]
+    hint = "" if channel.awaits(cell["id"]) else " (`%torch replay` shows what it printed)"
+    return f"{what}{when}: {first_line(cell)}{'' if cell['state'] == 'queued' else hint}"
 
 
 def _ago(moment):

@@ -7,10 +7,11 @@ TorchError                 shown as its sentence, without a traceback of this pa
 ├── TransferError          a value can not be sent, or not be brought back
 ├── KernelDied             the remote kernel ended by itself
 └── ServerError            the server could not do what it was asked
-RemoteError                an exception of the remote cell, also a subclass of that exception's type
+RemoteError                an exception of the remote cell, and of that exception's built-in type
 """
 
 import builtins
+import contextlib
 
 
 class _Named(type):
@@ -54,8 +55,11 @@ class ServerError(TorchError):
     """The server could not do what it was asked."""
 
 
-class RemoteError(Exception, metaclass=_Named):
-    """An exception of the remote cell, with its name, message and traceback."""
+class RemoteError(BaseException, metaclass=_Named):
+    """An exception of the remote cell, with its name, message and traceback.
+
+    Not an `Exception` by itself: a remote KeyboardInterrupt passes an `except Exception`, too.
+    """
 
     def __init__(self, ename, evalue, traceback):
         super().__init__(evalue)
@@ -72,17 +76,24 @@ class RemoteError(Exception, metaclass=_Named):
 _CONTROL_FLOW = (StopIteration, StopAsyncIteration, GeneratorExit)
 
 
-def remote_error(ename, evalue, traceback):
-    """Return an instance of RemoteError and, where it is a built-in one, of the remote type."""
+def remote_error(ename, evalue, traceback, bases=()):
+    """Return an instance of RemoteError and of the built-in exception that the remote one is.
+
+    `bases` are the names of the built-in classes among the remote type's ancestors, nearest first.
+    """
     name = ename.rpartition(".")[2]
-    base = getattr(builtins, name, None)
-    bases = (RemoteError,)
-    if isinstance(base, type) and issubclass(base, BaseException) and base not in _CONTROL_FLOW:
-        bases = (RemoteError, base)
-    try:
-        kind = _Named(name, bases, {"__module__": "builtins", "__init__": RemoteError.__init__})
-        return kind(ename, evalue, traceback)
-    except TypeError:
-        # Some built-in exceptions have a memory layout or a constructor of their own.
-        kind = _Named(name, (RemoteError,), {"__module__": "builtins"})
-        return kind(ename, evalue, traceback)
+    members = {"__module__": "builtins", "__init__": RemoteError.__init__}
+    for base in [name, *bases, "Exception"]:
+        found = getattr(builtins, base, None)
+        if isinstance(found, type) and issubclass(found, BaseException):
+            # Some have a memory layout or a constructor of their own; their ancestors have none.
+            with contextlib.suppress(TypeError):
+                if found not in _CONTROL_FLOW:
+                    return _Named(name, (RemoteError, found), members)(ename, evalue, traceback)
+    raise AssertionError(ename)
+
+
+def stopped_here(text):
+    """Return a KeyboardInterrupt for what Stop ended on this side; `text` says what that was."""
+    traceback = [f"\x1b[31mKeyboardInterrupt\x1b[39m: {text}"]
+    return remote_error("KeyboardInterrupt", text, traceback)

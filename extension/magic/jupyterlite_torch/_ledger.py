@@ -25,6 +25,8 @@ class Push:
         self.values, self.device, self.imports, self.delete = {}, {}, {}, []
         self.arrays = _arrays.Outgoing()
         self.fingerprints = {}
+        # Names of a function's scope, whose values here are not the notebook's.
+        self.passing = set()
 
     def __bool__(self):
         return bool(self.values or self.imports or self.delete)
@@ -50,22 +52,25 @@ class Ledger:
 
     # --- Before a cell ---------------------------------------------------------------------------
 
-    def prepare(self, names, send):
+    def prepare(self, names, send, scope=None):
         """Return the Push for a cell that reads `names`, with `send` (name to device) asked for.
 
-        Raises TransferError for a value that can not go.
+        Names are looked up in `scope`, the local names of a function, first. Raises TransferError
+        for a value that can not go.
         """
         push = Push()
+        push.passing = set(scope or ()).intersection((*send, *names))
         for name, device in send.items():
-            if name not in self.namespace:
+            if name not in self.namespace and name not in push.passing:
                 raise TransferError(f"`{name}` of -i does not exist here: assign it first.")
-            self._add(push, name, self.namespace[name], asked=True)
+            value = scope[name] if name in push.passing else self.namespace[name]
+            self._add(push, name, value, asked=True)
             if device:
                 push.device[name] = device
         for name in names:
             if name in send or name in _INTERACTIVE:
                 continue
-            value = self.namespace.get(name, _MISSING)
+            value = scope[name] if name in push.passing else self.namespace.get(name, _MISSING)
             if value is _MISSING:
                 if self._agreed.get(name) is not None:
                     push.delete.append(name)
@@ -124,8 +129,15 @@ class Ledger:
         """Note that the server has taken a Push."""
         self._agreed.update(push.fingerprints)
         self._imports.update(push.imports)
-        for name in push.delete:
+        for name in (*push.delete, *push.passing):
             self._agreed.pop(name, None)
+
+    def disagree(self, names, imports=()):
+        """Note that it is not known what the server has under these names."""
+        for name in names:
+            self._agreed.pop(name, None)
+        for alias in imports:
+            self._imports.pop(alias, None)
 
     def agree(self, name, checksums=None):
         """Note that page and server now have the same under `name`, or that the server's stays.
@@ -134,10 +146,6 @@ class Ledger:
         """
         self._imports.pop(name, None)
         self._agreed[name] = self._state(name, checksums)
-
-    def forget(self, name):
-        """Note that `name` is gone on both sides."""
-        self._agreed.pop(name, None)
 
     def is_stale(self, name):
         """True if the page's value of `name` is not the one that both sides last had."""

@@ -1,18 +1,27 @@
 """`%%torch` and `%torch` as IPython knows them."""
 
-import re
-
-from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
 
 from ._arguments import parse
-from ._errors import OptionError
+from ._commands import Commands
+from ._comms import Comms
+from ._local_kernel import LocalKernel
+from ._output import Output
+from ._source import Numbers, Source
+from ._stop import Stops
 
-LINE_USAGE = "%torch connect URL | status | disconnect | restart | device NAME"
-_DEVICE = re.compile(r"[a-z]+(:\d+)?")
+#: So many messages of the page are remembered, under whose IDs the server may answer.
+_REMEMBERED = 200
 
 
 class Notebook:
-    """The `%%torch` cells of this notebook.
+    """The `%%torch` cells of this notebook, and what they share.
 
     `load(package)` makes a package importable, `wait_for` runs a coroutine from synchronous code.
     """
@@ -22,18 +31,69 @@ class Notebook:
         self.connection = connection
         self.wait_for = wait_for
         self.ledger = None
-        self._load = load
-        self._generation = None
+        self.numbers = Numbers()
+        self.stops = Stops()
+        self.jobs = {}
+        self.kernel = LocalKernel(shell)
+        self.comms = Comms(self.kernel, self._post, self._expect)
         # Where arrays go that no `-i name:device` sends elsewhere.
         self.device = "cpu"
+        self._load = load
+        self._generation = None
+        self._commands = Commands(self)
+        # Outputs of what the page has asked outside of cells, and IDs that cells have used.
+        self._expected, self._used = {}, {}
+        connection.on_stop, connection.on_event = self.stops.stop, self._show_other
 
-    async def run_cell(self, line, body, show_result=True):
-        """Run a cell there and return the value of its last expression."""
+    # --- Cells and lines -------------------------------------------------------------------------
+
+    async def run_cell(self, line, body, lead="", show_result=True, scope=None):
+        """Run a cell there and return the value of its last expression, or the Job of `--bg`."""
         options = parse(line)
-        await self.connection.ready()
+        await self.ready()
+        from ._cell import Cell
+        from ._job import Job
+
+        cell = Cell(self, options, Source(body, lead), self.output(), scope)
+        with self.stops.by(cell.stop):
+            if options.background is None:
+                self.connection.page.tell(type="cell", state="running", id=str(id(cell)))
+                try:
+                    value = await cell.run()
+                finally:
+                    self.connection.page.tell(type="cell", state="ended", id=str(id(cell)))
+            else:
+                await cell.begin()
+        if options.background is not None:
+            name = options.background or self._free_name()
+            value = self.shell.user_ns[name] = self.jobs[name] = Job(name, cell, self.stops)
+            self.shell.displayhook.update_user_ns(value)
+        elif show_result and cell.output.result is not None:
+            cell.output.show_result(value)
+        return value
+
+    def _free_name(self):
+        return next(
+            name
+            for name in ("job", *(f"job{n}" for n in range(2, 10**6)))
+            if name not in self.jobs or self.jobs[name].done()
+        )
+
+    async def run_line(self, line, show_result=True, scope=None):
+        """Do what a `%torch` line says: a command, or a line of code."""
+        return await self._commands.run(line.strip(), show_result, scope)
+
+    def output(self, parent=None):
+        """Return the Output of the local cell that runs, or of another message of the page."""
+        return Output(self.shell, self.kernel, self.comms, parent)
+
+    async def ready(self):
+        """Connect if need be, and know what the server has."""
+        if not self.connection.is_open:
+            opening = self.connection.ready()
+            await self.stops.wait(opening, "stopped while connecting to the server.")
         # Only now: a kernel that never runs a `%%torch` cell does not pay for NumPy.
         await self._load("numpy")
-        from ._cell import Cell
         from ._ledger import Ledger
 
         if self.ledger is None:
@@ -41,29 +101,52 @@ class Notebook:
         if self._generation != self.connection.generation:
             self._generation = self.connection.generation
             self.ledger.reset()
-        cell = Cell(self.shell, self.connection, self.ledger, options, body, self.device)
-        value = await cell.run()
-        if show_result and cell.shown.result is not None:
-            cell.shown.show_result(value)
-        return value
+            self.numbers = Numbers()
+            self.comms.close()
 
-    async def run_line(self, line):
-        """Do what a `%torch` line says, and print what came of it."""
-        command, _, rest = line.strip().partition(" ")
-        if command == "connect":
-            text = await self.connection.connect(rest)
-        elif command == "status" and not rest:
-            text = await self.connection.status()
-        elif command == "disconnect" and not rest:
-            text = self.connection.disconnect()
-        elif command == "restart" and not rest:
-            text = await self.connection.restart()
-        elif command == "device" and _DEVICE.fullmatch(rest):
-            self.device = rest
-            text = f"Arrays that are sent from now on go to {rest}."
-        else:
-            raise OptionError(f"`%torch {line.strip()}` is none of: {LINE_USAGE}")
-        print(text)
+    # --- What comes outside of cells -------------------------------------------------------------
+
+    def message_id(self, here):
+        """Return the `msg_id` for a cell whose local message has the ID `here`, None for any.
+
+        The first is that message's own: remote widgets that collect what is printed name it to the
+        page.
+        """
+        return here if here and _remember(self._used, here, None) else None
+
+    def _expect(self, message):
+        """Show what the server answers to a message of the page's under that message."""
+        output = self.output(message)
+        output.detach()
+        _remember(self._expected, message["header"]["msg_id"], output)
+        return self.connection.is_open and not self.connection.channel.is_waiting
+
+    def _post(self, *message):
+        channel = self.connection.channel
+        if channel is not None and channel.is_open:
+            channel.post("shell", *message)
+
+    def _show_other(self, message, buffers):
+        """Show an event of no request: what widgets say and print when they are used."""
+        parent = message["parent_header"].get("msg_id")
+        output = self._expected.get(parent)
+        kind, content = message["header"]["msg_type"], message["content"]
+        if kind == "status" and content["execution_state"] == "idle":
+            self.comms.answered(parent)
+        elif output is not None:
+            output.show(message, buffers)
+        elif kind in ("comm_open", "comm_msg", "comm_close"):
+            self.comms.show(kind, message, buffers)
+
+
+def _remember(known, key, value):
+    """Add to a dict of bounded size; False when it was there."""
+    if key in known:
+        return False
+    known[key] = value
+    while len(known) > _REMEMBERED:
+        del known[next(iter(known))]
+    return True
 
 
 @magics_class
@@ -74,11 +157,13 @@ class TorchMagics(Magics):
         super().__init__(shell)
         self._notebook = notebook
 
+    @needs_local_scope
+    @no_var_expand
     @line_cell_magic
-    def torch(self, line, cell=None):
+    def torch(self, line, cell=None, local_ns=None):
         """Run this cell with PyTorch on your GPU server.
 
-            %%torch [-i NAMES] [-o NAMES or name=expression] [--no-auto]
+            %%torch [-i NAMES] [-o NAMES or name=expression] [--no-auto] [--bg [NAME]]
 
         The cell behaves as if it ran here, with torch. `torch` and `device` (the best one there)
         are defined. Arrays and plain values that it reads are sent, arrays arriving as tensors on
@@ -89,15 +174,28 @@ class TorchMagics(Magics):
             -o w            bring w back, and raise if that can not be
             -o y=w[:10]     bring the value of an expression back as y
             --no-auto       exchange nothing but -i and -o
+            --bg train      return at once with a job `train`; the cell runs on
+
+        One line of code:
+
+            %torch x.sum()         run it there; `y = %torch x.sum()` for its value
 
         Lines of their own:
 
             %torch connect URL     connect; the page asks for the token
-            %torch status          where cells run
+            %torch status          where cells run, and what runs
+            %torch peek w[:3]      look at a value there while a cell runs
+            %torch jobs            the cells in the background
+            %torch stop [NAME]     interrupt what runs there, or a job
+            %torch replay          what was printed while nobody watched
             %torch restart         a fresh kernel there
             %torch disconnect      leave; what runs there goes on
             %torch device cuda     send arrays to that device from now on
         """
+        scope = None if local_ns is self.shell.user_ns else local_ns
         if cell is None:
-            return self._notebook.wait_for(self._notebook.run_line(line))
-        return self._notebook.wait_for(self._notebook.run_cell(line, cell, show_result=False))
+            run = self._notebook.run_line(line, show_result=False, scope=scope)
+        else:
+            lead = f"%%torch {line}\n"
+            run = self._notebook.run_cell(line, cell, lead, show_result=False, scope=scope)
+        return self._notebook.wait_for(run)

@@ -1,58 +1,113 @@
 """Shows the messages of a remote cell as if the cell were local."""
 
-import json
 import sys
+
+from ._local_kernel import to_page
 
 
 class Output:
-    """The outputs of one cell. `result` is the value of its last expression as the server
-    shows it, None for none."""
+    """The output area of one local cell. `result` is the value of the last expression as the server
+    shows it, None for none.
 
-    def __init__(self, shell):
+    `parent` is the local message that what is shown belongs to: by default the one that is being
+    handled now.
+    """
+
+    def __init__(self, shell, kernel, comms, parent=None):
         self._shell = shell
+        self._kernel = kernel
+        self._comms = comms
+        self.parent = parent or kernel.parent
+        self._detached = False
+        #: The number of the cell; `execution_count` is the next one's (IPython 9) while one runs.
+        self.count = shell.displayhook.prompt_count
         self.result = None
 
-    def show(self, message):
-        """Show one iopub message."""
+    @property
+    def message_id(self):
+        """The ID of the local message; None where there is none."""
+        return None if self.parent is None else self.parent["header"]["msg_id"]
+
+    def detach(self):
+        """From now on other cells may be running, and what comes belongs to this one all the same."""
+        self._detached = True
+
+    def show(self, message, buffers=()):
+        """Show one message of the session."""
         kind, content = message["header"]["msg_type"], message["content"]
-        if kind == "stream":
-            stream = sys.stderr if content["name"] == "stderr" else sys.stdout
-            stream.write(content["text"])
-        elif kind in ("display_data", "update_display_data"):
-            self._shell.display_pub.publish(
-                _bundle(self._shell.display_pub, content["data"]),
-                _bundle(self._shell.display_pub, content.get("metadata") or {}),
-                transient=_bundle(self._shell.display_pub, content.get("transient") or {}),
-                update=kind == "update_display_data",
-            )
-        elif kind == "clear_output":
-            self._shell.display_pub.clear_output(content.get("wait", False))
-        elif kind == "execute_result":
-            self.result = content["data"], content.get("metadata") or {}
+        with self._placed():
+            if kind == "stream":
+                self.write(content["text"], content["name"])
+            elif kind in ("display_data", "update_display_data"):
+                self._display(kind, content)
+            elif kind == "clear_output":
+                self._publish.clear_output(content.get("wait", False))
+            elif kind == "execute_result":
+                self.result = content["data"], content.get("metadata") or {}
+            elif kind in ("comm_open", "comm_msg", "comm_close"):
+                self._comms.show(kind, message, buffers)
+            elif kind == "notice":
+                self.write(content["text"] + "\n", "stderr")
+            elif kind == "gap":
+                self.write(_gap(content), "stderr")
+
+    def write(self, text, name="stdout"):
+        """Write to a stream of the cell."""
+        with self._placed():
+            stream = self._kernel.streams[name] if self._detached else getattr(sys, name)
+            stream.write(text)
+
+    def display(self, text, identifier, update=False):
+        """Show a plain text that can be updated."""
+        content = {"data": {"text/plain": text}, "transient": {"display_id": identifier}}
+        with self._placed():
+            self._display("update_display_data" if update else "display_data", content)
+
+    def _display(self, kind, content):
+        self._publish.publish(
+            _bundle(self._publish, content["data"]),
+            _bundle(self._publish, content.get("metadata") or {}),
+            transient=_bundle(self._publish, content.get("transient") or {}),
+            update=kind == "update_display_data",
+        )
+
+    @property
+    def _publish(self):
+        return self._kernel.publisher if self._detached else self._shell.display_pub
+
+    def _placed(self):
+        return self._kernel.handling(self.parent if self._detached else None)
 
     def show_result(self, value):
         """Show the value of the last expression as the server's `execute_result`; keep `value` as
         `_` and `Out[n]`."""
         data, metadata = self.result
         hook = self._shell.displayhook
-        hook.update_user_ns(value)
         publish = getattr(hook, "publish_execution_result", None)
-        if publish is not None:
-            publish(hook.prompt_count, _to_page(data), _to_page(metadata))
-        else:
-            self._shell.display_pub.publish(data, metadata)
+        with self._placed():
+            if not self._detached:
+                hook.update_user_ns(value)
+            if publish is not None:
+                publish(self.count, to_page(data), to_page(metadata))
+            else:
+                self._publish.publish(data, metadata)
+
+    def hand_payloads(self, payloads):
+        """Give what the cell asks of the page (a pager, the next cell) to the local kernel's reply."""
+        for payload in payloads:
+            if not self._detached:
+                self._shell.payload_manager.write_payload(payload, single=False)
+            elif "text/plain" in payload.get("data", {}):
+                self.write(payload["data"]["text/plain"] + "\n")
+
+
+def _gap(content):
+    return (
+        f"The server was down until {content['until'][11:19]} UTC. The cell ran on; what it printed "
+        "meanwhile is lost.\n"
+    )
 
 
 def _bundle(publisher, data):
     # A publisher that collects (`%%capture`) wants Python objects.
-    return _to_page(data) if hasattr(publisher, "display_data_callback") else data
-
-
-def _to_page(data):
-    """Return a bundle as a JavaScript object: converted by Pyodide 314, None would vanish, large
-    integers would lose the message, and NaN become null."""
-    try:
-        import js
-    except ImportError:
-        return data
-    return js.JSON.parse(json.dumps(data))
+    return to_page(data) if hasattr(publisher, "display_data_callback") else data

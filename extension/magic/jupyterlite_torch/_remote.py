@@ -3,9 +3,12 @@
 import secrets
 
 from . import _arrays, _safetensors, _values
+from ._errors import TransferError
 
 #: Tensors up to this many bytes together travel with the cell's own messages.
 EAGER_BYTES = 2**20
+#: NumPy on a 32-bit machine, which the browser's Python is, has no larger array, in bytes.
+MAX_ARRAY_BYTES = 2**31 - 1
 
 
 async def send(push, channel):
@@ -29,15 +32,34 @@ async def send(push, channel):
     return described, ()
 
 
+async def peek(expression, connection):
+    """Return the value that an expression has in the session now, also while a cell runs there."""
+    channel = connection.channel
+    content = {"expression": expression, "eager": EAGER_BYTES, "limit": MAX_ARRAY_BYTES}
+    reply = await channel.request("peek_request", content)
+    if reply.content["status"] != "ok":
+        raise TransferError(reply.content["evalue"])
+    described = reply.metadata["torch"]
+    tree = described.pop("value")
+    values = Values({**described, "values": {expression: tree}}, reply.buffers)
+    await values.fetch(connection.transport, channel)
+    for error in values.failed.values():
+        raise error
+    return values.decode(tree)
+
+
 class Values:
     """What came back with a reply: `metadata.torch` of protocol.md, decoded by name."""
 
     def __init__(self, described, buffers):
         self.described = described
         self._arrays = {}
+        #: Why a tensor could not be fetched, by its key.
+        self.failed = {}
         #: Checksums of arrays that the server has summed up, by the array's id.
         self.checksums = {}
-        self._large = [t for t in described.get("tensors", ()) if t["handle"]]
+        #: The tensors that are to be fetched.
+        self.large = [t for t in described.get("tensors", ()) if t["handle"]]
         small = [t for t in described.get("tensors", ()) if not t["handle"]]
         if small:
             view = memoryview(buffers[0])
@@ -50,16 +72,16 @@ class Values:
                 self._arrays[entry.key] = incoming.array
 
     async def fetch(self, transport, channel):
-        """Fetch what did not come with the reply; return {key: error} of what could not."""
-        failed = {}
-        for tensor in self._large:
-            key = tensor["key"]
-            try:
-                self._arrays[key] = await self._fetch(tensor, transport, channel)
-            except Exception as error:
-                failed[key] = error
-        channel.release(tensor["handle"] for tensor in self._large)
-        return failed
+        """Fetch what did not come with the reply."""
+        try:
+            for tensor in self.large:
+                key = tensor["key"]
+                try:
+                    self._arrays[key] = await self._fetch(tensor, transport, channel)
+                except Exception as error:
+                    self.failed[key] = error
+        finally:
+            channel.release(tensor["handle"] for tensor in self.large)
 
     async def _fetch(self, tensor, transport, channel):
         code = _safetensors.CODES[tensor["dtype"]]

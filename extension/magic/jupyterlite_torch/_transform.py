@@ -5,6 +5,7 @@ Pre-empting both works in every browser, with JSPI or without.
 """
 
 import re
+import tokenize
 
 from IPython.core.inputtransformer2 import TokenTransformBase
 
@@ -16,8 +17,8 @@ def cell_call(text):
     match = _CELL.match(text)
     if match is None:
         return None
-    line, body = match[2] or "", text[match.end() :]
-    return f"await __import__('jupyterlite_torch').run_cell({line!r}, {body!r})\n"
+    line, body, lead = match[2] or "", text[match.end() :], text[: match.end()]
+    return f"await __import__('jupyterlite_torch').run_cell({line!r}, {body!r}, {lead!r})\n"
 
 
 async def transform_cell(lines):
@@ -27,7 +28,7 @@ async def transform_cell(lines):
 
 
 class LineTransform(TokenTransformBase):
-    """`%torch ...` at the start of a line outside of any block."""
+    """`%torch ...` and `name = %torch ...` at the start of a line outside of any block."""
 
     @classmethod
     def find(cls, tokens_by_line):
@@ -35,16 +36,32 @@ class LineTransform(TokenTransformBase):
         for line in tokens_by_line:
             if [token.string for token in line[:2]] == ["%", "%"]:
                 return None
-            if len(line) > 1 and line[0].string == "%" and line[0].start[1] == 0:
-                if line[1].string == "torch" and line[1].start == line[0].end:
-                    return cls(line[0].start)
+            start = _start_of_value(line)
+            percent, name = (*line[start : start + 2], None, None)[:2]
+            if name is not None and (percent.string, name.string) == ("%", "torch"):
+                outside = line[0].start[1] == 0 and line[0].type != tokenize.INDENT
+                if outside and name.start == percent.end:
+                    return cls(percent.start)
         return None
 
     async def transform(self, lines):
         """Rewrite that line."""
-        line = lines[self.start_line].strip().removeprefix("%torch").strip()
-        call = f"await __import__('jupyterlite_torch').run_line({line!r})\n"
-        return [*lines[: self.start_line], call, *lines[self.start_line + 1 :]]
+        number, column = self.start_line, self.start_col
+        before, line = lines[number][:column], lines[number][column:]
+        line = line.strip().removeprefix("%torch").strip()
+        function = "value_of" if before else "run_line"
+        call = f"{before}await __import__('jupyterlite_torch').{function}({line!r})\n"
+        return [*lines[:number], call, *lines[number + 1 :]]
+
+
+def _start_of_value(line):
+    """Return the index of the token after the first `=` of a line of tokens; 0 if there is none."""
+    depth = 0
+    for index, token in enumerate(line):
+        depth += (token.string in ("(", "[", "{")) - (token.string in (")", "]", "}"))
+        if token.string == "=" and depth == 0:
+            return index + 1
+    return 0
 
 
 def install(shell):

@@ -1,0 +1,120 @@
+"""What `%torch` lines do."""
+
+import ast
+import difflib
+import re
+
+from ._errors import OptionError, ServerError
+
+USAGE = (
+    "%torch CODE, or: connect URL | status | disconnect | restart | device NAME | "
+    "peek EXPRESSION | jobs | stop [NAME] | replay"
+)
+_DEVICE = re.compile(r"[a-z]+(:\d+)?")
+#: A name of a command before one of these is a variable of the user's.
+_OPERATORS = "=.,:+*/%&|^<>@["
+
+
+class Commands:
+    """The commands by their names; any other line is code, which runs on the server."""
+
+    def __init__(self, notebook):
+        self._notebook = notebook
+        self._connection = notebook.connection
+        self._table = {
+            "connect": self._connect,
+            "status": self._status,
+            "disconnect": self._disconnect,
+            "restart": self._restart,
+            "device": self._device,
+            "peek": self._peek,
+            "jobs": self._jobs,
+            "stop": self._stop,
+            "replay": self._replay,
+        }
+
+    async def run(self, line, show_result, scope):
+        """Do what a line says; return the value of code, or of `peek`."""
+        word, _, rest = line.partition(" ")
+        rest = rest.strip()
+        if word in self._table and not rest.startswith(tuple(_OPERATORS)):
+            value = await self._table[word](rest)
+            if value is not None and show_result:
+                self._notebook.shell.displayhook(value)
+            return value
+        self._refuse_typo(line, word)
+        return await self._notebook.run_cell("", line, "", show_result, scope)
+
+    def _refuse_typo(self, line, word):
+        try:
+            is_name = isinstance(ast.parse(line, mode="eval").body, ast.Name)
+            suspicious = is_name and word not in self._notebook.shell.user_ns
+        except SyntaxError:
+            suspicious = line[:1].isidentifier()
+        meant = difflib.get_close_matches(word, self._table, 1, 0.7) if suspicious else []
+        if meant or not line:
+            hint = f" Did you mean `%torch {meant[0]}`?" if meant else ""
+            raise OptionError(f"`%torch {line}` is none of: {USAGE}.{hint}")
+
+    async def _connect(self, rest):
+        waiting = self._connection.connect(rest)
+        print(await self._notebook.stops.wait(waiting, "stopped while connecting."))
+
+    async def _disconnect(self, rest):
+        _refuse_more("disconnect", rest)
+        print(self._connection.disconnect())
+
+    async def _restart(self, rest):
+        _refuse_more("restart", rest)
+        print(await self._connection.restart())
+
+    async def _device(self, rest):
+        if not _DEVICE.fullmatch(rest):
+            raise OptionError("`%torch device` takes a device, such as `%torch device cuda`.")
+        self._notebook.device = rest
+        print(f"Arrays that are sent from now on go to {rest}.")
+
+    async def _status(self, rest):
+        _refuse_more("status", rest)
+        print(await self._connection.status())
+
+    async def _jobs(self, rest):
+        _refuse_more("jobs", rest)
+        jobs = self._notebook.jobs.values()
+        print("\n".join(map(repr, jobs)) or "No cell of this notebook runs in the background.")
+
+    async def _stop(self, rest):
+        if rest:
+            job = self._notebook.jobs.get(rest)
+            if job is None:
+                raise OptionError(f"There is no job {rest!r}; `%torch jobs` lists them.")
+            job.stop()
+            return
+        channel = await self._connection.ready()
+        reply = await channel.request("interrupt_request", {})
+        if reply.content["status"] != "ok":
+            raise ServerError(reply.content["evalue"])
+        print("Interrupted what runs in this notebook's session.")
+
+    async def _peek(self, rest):
+        if not rest:
+            raise OptionError(
+                "`%torch peek` takes a name or an expression: `%torch peek loss[-1]`."
+            )
+        await self._notebook.ready()
+        from ._remote import peek
+
+        return await self._notebook.stops.wait(peek(rest, self._connection), "stopped peeking.")
+
+    async def _replay(self, rest):
+        _refuse_more("replay", rest)
+        await self._notebook.ready()
+        from ._replay import replay
+
+        text = "stopped watching; what runs there goes on."
+        await self._notebook.stops.wait(replay(self._notebook), text)
+
+
+def _refuse_more(command, rest):
+    if rest:
+        raise OptionError(f"`%torch {command}` takes nothing after it. The lines are: {USAGE}.")
