@@ -17,9 +17,10 @@ from lite_site.browser import Chromium
 from lite_site.page import RunServer
 from lite_site.proxy import ProxyError, end_session
 
-# Where the page extension looks for the server of this tab, and for a notebook's session.
-SERVER_KEY = "jupyterlite-torch:server"
-SESSION_KEY = "jupyterlite-torch:session:"
+# Where the page extension of a site at a path looks for the server of this tab, and for a notebook's
+# session.
+SERVER_KEY = "jupyterlite-torch:{base}:server"
+SESSION_KEY = "jupyterlite-torch:{base}:session:{path}"
 # The only kernel of the site. Without one in its metadata a notebook opens with a question.
 KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 
@@ -81,8 +82,8 @@ class Notebook:
                 output.execution_count = cell.execution_count
 
     def write(self, path: Path) -> None:
-        """Write it as it is now."""
-        nbformat.validate(self.node)
+        """Write it as it is now, as JupyterLab does: an output that the format forbids is said on
+        standard error, and kept."""
         nbformat.write(self.node, path)
 
 
@@ -100,8 +101,9 @@ def run_notebook(
     session = secrets.token_urlsafe(24)
     storage = {}
     if server:
-        storage[SERVER_KEY] = json.dumps({"url": server, "token": token})
-        storage[SESSION_KEY + notebook.name] = session
+        where = {"base": site.base, "path": notebook.name}
+        storage[SERVER_KEY.format(**where)] = json.dumps({"url": server, "token": token})
+        storage[SESSION_KEY.format(**where)] = session
     url = site.offer(notebook.name, notebook.for_the_page(), storage, allow_errors)
     events = site.events
     report = Report(notebook, verbose)

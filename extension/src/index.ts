@@ -7,13 +7,15 @@ import { IKernelClient } from '@jupyterlite/services';
 import wheelUrl from 'jupyterlite-torch-magic.whl';
 
 import { normalAddress } from './address';
+import { InputQuestions } from './input';
 import { KernelSessions } from './kernel-sessions';
 import { KnownServer } from './known-server';
 import { Lines } from './lines';
 import { pairByLink } from './pairing';
 import { PairingLinks } from './pairing-link';
-import { SessionIds } from './session-id';
-import { tabStorage } from './tab-storage';
+import { SessionIds, tellsTabsApart } from './session-id';
+import { Stops } from './stop';
+import { lastingStorage, tabStorage } from './storage';
 import { TokenQuestions } from './token-question';
 import { loadWheelInKernels } from './wheel';
 
@@ -40,12 +42,21 @@ const plugin: JupyterFrontEndPlugin<void> = {
     }
     const trans = (translator ?? nullTranslator).load('jupyterlite-torch');
     const storage = tabStorage();
+    const ids = new SessionIds(storage, tellsTabsApart() ? lastingStorage() : null);
+    // A new notebook of the same name starts with nothing.
+    app.serviceManager.contents.fileChanged.connect((_, { type, oldValue }) => {
+      if (type === 'delete' && oldValue?.path !== undefined) {
+        ids.forget(oldValue.path);
+      }
+    });
     const lines = new Lines({
       kernels,
-      sessions: new KernelSessions(app.serviceManager.sessions, new SessionIds(storage)),
+      sessions: new KernelSessions(app.serviceManager.sessions, ids),
       server: new KnownServer(storage),
       defaultServer: defaultServer(),
-      questions: new TokenQuestions(trans)
+      questions: new TokenQuestions(trans),
+      inputs: new InputQuestions(app.shell, trans),
+      stops: new Stops(trans)
     });
     links.follow(async link => {
       await app.restored;

@@ -2,13 +2,12 @@
 
 import { normalAddress } from './address';
 import type { IServer } from './messages';
-import type { ITabStorage } from './tab-storage';
+import type { IStorage } from './storage';
 
-/** `jupyter lite-run` writes this key before the page loads. */
-const KEY = 'jupyterlite-torch:server';
+const KEY = 'server';
 
 export class KnownServer {
-  constructor(private readonly _storage: ITabStorage) {}
+  constructor(private readonly _storage: IStorage) {}
 
   get(): IServer | null {
     return readServer(this._storage.getItem(KEY));

@@ -2,10 +2,12 @@
 
 import type { IKernel, IKernelClient } from '@jupyterlite/services';
 
+import type { InputQuestions } from './input';
 import type { KernelSessions } from './kernel-sessions';
 import type { KnownServer } from './known-server';
 import { Line } from './line';
 import type { FromWorker, IServer } from './messages';
+import type { Stops } from './stop';
 import type { TokenQuestions } from './token-question';
 import { PYODIDE, workerOf } from './worker';
 
@@ -16,6 +18,8 @@ export interface ILinesOptions {
   /** The address of the server that the site names. */
   defaultServer: string | null;
   questions: TokenQuestions;
+  inputs: InputQuestions;
+  stops: Stops;
 }
 
 export class Lines {
@@ -95,11 +99,15 @@ export class Lines {
     if (line) {
       this._lines.delete(kernelId);
       line.close();
-      this._options.questions.withdraw(line);
+      const { questions, inputs, stops } = this._options;
+      questions.withdraw(line);
+      inputs.forget(line);
+      stops.forget(line);
     }
   }
 
   private async _onMessage(line: Line, message: FromWorker): Promise<void> {
+    const { inputs, stops } = this._options;
     switch (message.type) {
       case 'ask-token': {
         const token = await this._options.questions.ask(message.url, line);
@@ -128,6 +136,19 @@ export class Lines {
         this._options.server.forget();
         this._tellOthers(null, line);
         break;
+      case 'cell':
+        if (message.state === 'running') {
+          stops.began(line, message.id);
+        } else {
+          stops.ended(line, message.id);
+        }
+        break;
+      case 'ask-input':
+        inputs.ask(line, message);
+        break;
+      case 'withdraw-input':
+        inputs.withdraw(line, message.id);
+        break;
     }
   }
 
@@ -147,7 +168,10 @@ export class Lines {
     const { kernels } = this._options;
     const interrupt = kernels.interrupt;
     kernels.interrupt = (kernelId: string) => {
-      this._lines.get(kernelId)?.send({ type: 'interrupt' });
+      const line = this._lines.get(kernelId);
+      if (line) {
+        this._options.stops.stop(line);
+      }
       return interrupt.call(kernels, kernelId);
     };
   }

@@ -25,19 +25,37 @@ export interface IGreeting {
 export type ToWorker =
   | { type: 'token'; id: string | number; token: string | null }
   | { type: 'server'; server: IServer | null }
-  | { type: 'interrupt' };
+  | { type: 'interrupt' }
+  /** The person gives up the remote kernel's variables for one that answers. */
+  | { type: 'restart' }
+  /** What was typed, as it was typed; null if the person closed the question. */
+  | { type: 'input'; id: string; value: string | null };
+
+/** A remote cell waits for `input()` or `getpass()`. */
+export interface IInputQuestion {
+  id: string;
+  prompt: string;
+  password: boolean;
+  /** The `msg_id` of the local request of the notebook's cell that waits, if it is known. */
+  cell: string | null;
+}
 
 export type FromWorker =
   | { type: 'ask-token'; id: string | number; url: string }
   | { type: 'connected'; url: string }
-  | { type: 'disconnected' };
+  | { type: 'disconnected' }
+  /** A remote cell that the notebook waits for has begun or ended. */
+  | { type: 'cell'; state: 'running' | 'ended'; id: string }
+  | ({ type: 'ask-input' } & IInputQuestion)
+  /** The cell was stopped, or its question was answered elsewhere. */
+  | { type: 'withdraw-input'; id: string };
 
 /** A message from the worker as it arrived, or null if it is none of ours. */
 export function readMessage(data: unknown): FromWorker | null {
   if (typeof data !== 'object' || data === null) {
     return null;
   }
-  const { type, id, url } = data as Record<string, unknown>;
+  const { type, id, url, state, prompt, password, cell } = data as Record<string, unknown>;
   switch (type) {
     case 'ask-token':
       return (typeof id === 'string' || typeof id === 'number') && typeof url === 'string'
@@ -47,6 +65,19 @@ export function readMessage(data: unknown): FromWorker | null {
       return typeof url === 'string' ? { type, url } : null;
     case 'disconnected':
       return { type };
+    case 'cell':
+      return (state === 'running' || state === 'ended') && typeof id === 'string'
+        ? { type, state, id }
+        : null;
+    case 'ask-input':
+      return typeof id === 'string' &&
+        typeof prompt === 'string' &&
+        typeof password === 'boolean' &&
+        (typeof cell === 'string' || cell === null)
+        ? { type, id, prompt, password, cell }
+        : null;
+    case 'withdraw-input':
+      return typeof id === 'string' ? { type, id } : null;
     default:
       return null;
   }

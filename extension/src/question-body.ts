@@ -1,9 +1,15 @@
-/** The body of a dialog: paragraphs and, if it is asked for, one password field. */
+/** The body of a dialog: paragraphs and, if it is asked for, one field. */
 
 import { Widget } from '@lumino/widgets';
 
+export interface IField {
+  label: string;
+  /** Nobody who looks on can read it. */
+  password: boolean;
+}
+
 export class QuestionBody extends Widget {
-  constructor(paragraphs: string[], fieldLabel?: string) {
+  constructor(paragraphs: string[], field?: IField) {
     super();
     this.addClass('jp-Torch-question');
     for (const text of paragraphs) {
@@ -11,15 +17,15 @@ export class QuestionBody extends Widget {
       paragraph.textContent = text;
       this.node.append(paragraph);
     }
-    if (fieldLabel !== undefined) {
+    if (field) {
       const label = document.createElement('label');
       this._input = document.createElement('input');
-      this._input.type = 'password';
+      this._input.type = field.password ? 'password' : 'text';
       this._input.className = 'jp-mod-styled';
       // A browser that offers to save it would fill it in on every other page of the origin.
       this._input.autocomplete = 'off';
       this._input.spellcheck = false;
-      label.append(fieldLabel, this._input);
+      label.append(field.label, this._input);
       this.node.append(label);
     }
   }

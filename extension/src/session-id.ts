@@ -3,20 +3,24 @@
  *
  * The id is kept in the tab's storage under the notebook's path, so that a restart of the local
  * kernel and a reload of the tab find the session again, while a copy of the notebook, or the same
- * notebook in a second tab, has a session of its own.
+ * notebook in a second tab, has a session of its own. A browser that crashed may have lost that, so
+ * the id is also kept for all tabs, of which the first to open the notebook takes it. It may lie
+ * there: who has the id and no token gets nothing from the server.
  */
 
-import type { ITabStorage } from './tab-storage';
+import type { IStorage } from './storage';
 
-const KEY = 'jupyterlite-torch:session:';
+const KEY = 'session:';
 const VALID = /^[A-Za-z0-9_-]{8,64}$/;
 
 /** Claims an id for the life of this page; false if another tab has it. */
 export type Claim = (id: string) => Promise<boolean>;
 
 export class SessionIds {
+  /** `lasting` is for all tabs, and null where `claim` can not tell them apart. */
   constructor(
-    private readonly _storage: ITabStorage,
+    private readonly _tab: IStorage,
+    private readonly _lasting: IStorage | null,
     private readonly _claim: Claim = claimWithLock
   ) {}
 
@@ -48,33 +52,53 @@ export class SessionIds {
     }
     this._byPath.delete(from);
     this._byPath.set(to, id);
-    const kept = this._storage.getItem(KEY + from);
-    if (kept !== null) {
-      this._storage.removeItem(KEY + from);
-      this._storage.setItem(KEY + to, kept);
-    }
+    void id.then(id => {
+      for (const storage of this._storages()) {
+        // What all tabs share may be another tab's.
+        if (storage.getItem(KEY + from) === id) {
+          storage.removeItem(KEY + from);
+          storage.setItem(KEY + to, id);
+        }
+      }
+    });
   }
 
-  /** Nothing has run under this path. */
+  /** Nothing has run under this path, or the notebook is gone. */
   forget(path: string): void {
+    const id = this._byPath.get(path);
     this._byPath.delete(path);
-    this._storage.removeItem(KEY + path);
+    void Promise.resolve(id).then(() => {
+      if (!this._byPath.has(path)) {
+        this._storages().forEach(storage => storage.removeItem(KEY + path));
+      }
+    });
   }
 
   private async _findOrMake(key: string): Promise<string> {
+    const kept = valid(this._tab.getItem(key)) ?? valid(this._lasting?.getItem(key));
+    let id = kept;
     // Duplicating a tab copies its storage, so what is found may be in use elsewhere.
-    const kept = this._storage.getItem(key);
-    if (kept !== null && VALID.test(kept) && (await this._claim(kept))) {
-      return kept;
+    if (id === null || !(await this._claim(id))) {
+      id = randomId();
+      await this._claim(id);
     }
-    const id = randomId();
-    this._storage.setItem(key, id);
-    await this._claim(id);
+    this._tab.setItem(key, id);
+    if (this._lasting && valid(this._lasting.getItem(key)) === null) {
+      this._lasting.setItem(key, id);
+    }
     return id;
+  }
+
+  private _storages(): IStorage[] {
+    return this._lasting ? [this._tab, this._lasting] : [this._tab];
   }
 
   private _byPath = new Map<string, Promise<string>>();
   private _byKernel = new Map<string, Promise<string>>();
+}
+
+function valid(id: string | null | undefined): string | null {
+  return id != null && VALID.test(id) ? id : null;
 }
 
 /** 32 characters, 192 random bits. */
@@ -85,14 +109,18 @@ export function randomId(): string {
     .replaceAll('/', '_');
 }
 
+/** Browsers have locks in secure contexts only (https, localhost); elsewhere nothing tells tabs apart. */
+export function tellsTabsApart(): boolean {
+  return Boolean(navigator.locks && crypto.subtle);
+}
+
 /**
  * Hold a Web Lock on the id until the page goes.
  *
- * The names of locks are visible to every page of the origin, so the name is a digest. Browsers
- * have locks in secure contexts only (https, localhost); elsewhere nothing tells tabs apart.
+ * The names of locks are visible to every page of the origin, so the name is a digest.
  */
 async function claimWithLock(id: string): Promise<boolean> {
-  if (!navigator.locks || !crypto.subtle) {
+  if (!tellsTabsApart()) {
     return true;
   }
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(id));

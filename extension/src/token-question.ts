@@ -86,7 +86,7 @@ export class TokenQuestions {
           'The token is printed by `jupyter torch-proxy` when it starts. It is sent to that address only, kept until this tab is closed, and never stored in the notebook.'
         )
       ],
-      trans.__('Token')
+      { label: trans.__('Token'), password: true }
     );
     return new Dialog<string>({
       title: trans.__('Connect to %1', hostOf(address)),

@@ -214,7 +214,7 @@ def test_errors_of_cells(run_notebook):
     assert "\x1b[" in traceback
     # The lines are those of the remote cell's body.
     assert re.search(r"-+> ?2 ", re.sub(r"\x1b\[[0-9;]*m", "", traceback)) is None
-    assert re.search(r"-+> ?3 .*return 1 / x", re.sub(r"\x1b\[[0-9;]*m", "", traceback))
+    assert re.search(r"-+> ?4 .*return 1 / x", re.sub(r"\x1b\[[0-9;]*m", "", traceback))
     assert "jupyterlite_torch" not in traceback
     assert got["after"].result["text/plain"] == "5"
     assert "caught list index out of range" in got["caught"].stdout

@@ -153,7 +153,7 @@ def test_stop_restart_and_copies(new_lab, served, start_proxy, artifacts):
     stopped = lab.end_cell()
     assert stopped.error.ename == "KeyboardInterrupt", stopped
     plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(stopped.error.traceback))
-    assert "----> 4 time.sleep(120)" in plain
+    assert "----> 5 time.sleep(120)" in plain
     assert lab.run_cell("halfway").result["text/plain"] == "1"
     lab.start_cell("%%torch\nprint('again', flush=True)\ntime.sleep(120)")
     lab.wait_for_output("again")
