@@ -62,6 +62,8 @@ class Exchange:
                 eager=min(int(pull.get("eager") or 0), MAX_EAGER_BYTES),
                 limit=int(pull.get("limit") or 0),
                 release=release,
+                hold=bool(pull.get("hold")),
+                dropped=pull.get("dropped") or [],
             )
         except AgentFailure as error:
             return {"failure": str(error)}, ()
@@ -105,9 +107,32 @@ class Exchange:
         expression = content.get("expression")
         if not isinstance(expression, str):
             raise Refused("A peek_request needs an `expression`.")
+        return await self._aside(kernel, content, "peek", expression=expression)
+
+    async def use(
+        self, kernel: Kernel, content: dict[str, Any], buffers: tuple[bytes, ...]
+    ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+        """Do what a use_request asks of a handle, aside of the cell that runs; return as `pull`
+        does."""
+        with self._tensors.incoming("buffer" if buffers else None, buffers) as path:
+            return await self._aside(
+                kernel,
+                content,
+                "use",
+                handle=str(content.get("handle")),
+                operation=str(content.get("operation")),
+                name=str(content.get("name") or ""),
+                arguments=content.get("arguments") or [],
+                options=content.get("options") or {},
+                path=path,
+            )
+
+    async def _aside(
+        self, kernel: Kernel, content: dict[str, Any], method: str, **arguments: Any
+    ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         outcome = await kernel.call_aside(
-            "peek",
-            expression=expression,
+            method,
+            **arguments,
             eager=min(int(content.get("eager") or 0), MAX_EAGER_BYTES),
             limit=int(content.get("limit") or 0),
         )

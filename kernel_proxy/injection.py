@@ -60,6 +60,7 @@ def code() -> str:
         "segment": proxy / "segment.py",
         "known": proxy / "agent" / "known.py",
         "batch": proxy / "agent" / "batch.py",
+        "held": proxy / "agent" / "held.py",
         "memory": proxy / "agent" / "memory.py",
         "agent": proxy / "agent" / "agent.py",
     }

@@ -387,6 +387,9 @@ class Session:
                 await self._replay(channel, header, content)
             elif kind == "peek_request":
                 await self._peek(channel, header, content)
+            elif kind == "use_request":
+                outcome, small = await self._exchange.use(await self.ready(), content, buffers)
+                self._answer(channel, header, {"status": "ok"}, {"torch": outcome}, small)
             elif kind == "execute_request":
                 await self._execute(message, extras, buffers)
             else:

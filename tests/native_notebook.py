@@ -64,6 +64,7 @@ class NativeNotebook:
 
     def local(self, code):
         """Run a local cell."""
+        self.wait(self.notebook.bring(code))
         self.shell.run_cell(code, store_history=True).raise_error()
 
     def torch(self, body, line=""):

@@ -10,6 +10,7 @@ import math
 import os
 import sys
 
+import _jupyterlite_torch_held as held
 import _jupyterlite_torch_memory as memory
 import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_segment as segment
@@ -90,7 +91,7 @@ def import_(trees, device=(), imports=(), delete=(), path=None):
     for name, tree in trees.items():
         if name in exchanged and name in namespace and _changed(name, namespace[name]):
             conflicts.append(name)
-        value = values.decode(tree, lambda kind, key: _from_wire(kind, tensors[key]))
+        value = values.decode(tree, lambda kind, key: _from_wire(kind, tensors, key))
         if name in devices:
             value = _to(value, devices[name], name)
         namespace[name] = value
@@ -139,7 +140,10 @@ def _mapped(view, entry, file_size):
     return tensor.clone() if entry.nbytes < min(OWN_MEMORY_BYTES, file_size) else tensor
 
 
-def _from_wire(kind, tensor):
+def _from_wire(kind, tensors, key):
+    if kind == "held":
+        return held.get(key)[0]
+    tensor = tensors[key]
     if kind == "tensor":
         return tensor
     array = _numpy().asarray(tensor)
@@ -216,7 +220,74 @@ def peek(expression, eager=0, limit=0):
     return {"value": tree, "tensors": tensors, "segments": segments}
 
 
-def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit=0, release=()):
+#: What a handle can be asked for besides its value and a part of it: `a.NAME(...)`.
+CALLS = frozenset(
+    "mean sum prod min max argmin argmax std var any all to transpose permute reshape".split()
+)
+
+
+def use(handle, operation, name="", arguments=(), options=None, path=None, eager=0, limit=0):
+    """Encode what a handle's value is, or what comes of an operation on it.
+
+    `operation`: "get" its value, "index" it with the one argument, or "call" its method `name`.
+    What a call returns gets a handle of its own when it is large.
+    """
+    value, changed = held.get(handle)
+    tensors = _read(path) if path else {}
+    given = [
+        values.decode(tree, lambda kind, key: _from_wire(kind, tensors, key)) for tree in arguments
+    ]
+    named = {
+        key: values.decode(tree, lambda kind, key: _from_wire(kind, tensors, key))
+        for key, tree in (options or {}).items()
+    }
+    try:
+        if operation == "index":
+            value = value[given[0]]
+        elif operation == "call" and name in CALLS:
+            value = _called(value, name, given, named)
+        elif operation != "get":
+            raise Failure(f"a handle can not be asked for {operation} {name}")
+    except Failure:
+        raise
+    except Exception as error:
+        raise Failure(f"{type(error).__name__}: {error}") from None
+    batch = Batch(limit)
+    try:
+        tree = batch.encode(value)
+    except TooLarge as failure:
+        known_as = held.name(handle)
+        raise Failure(
+            f"`{known_as}` can not be fetched: " + str(failure).replace("NAME", known_as)
+        ) from None
+    hold = None
+    if operation == "call":
+        hold = lambda key, original: held.hold(original, name, strong=True)  # noqa: E731
+    tensors, segments = batch.write(eager, hold)
+    return {"value": tree, "tensors": tensors, "segments": segments, "changed": changed}
+
+
+def _called(value, name, given, named):
+    if name == "to":
+        given = [getattr(torch, given[0])]
+    if name in ("mean", "std", "var") and not (value.is_floating_point() or value.is_complex()):
+        value = value.double()
+    value = getattr(value, name)(*given, **named)
+    # `min(dim)` and `max(dim)` also say where.
+    return value[0] if name in ("min", "max") and isinstance(value, tuple) else value
+
+
+def export(
+    assigned=(),
+    stale=(),
+    mentioned=None,
+    expressions=(),
+    eager=0,
+    limit=0,
+    release=(),
+    hold=False,
+    dropped=(),
+):
     """Encode what a cell assigned or changed; see `metadata.torch` in docs/protocol.md.
 
     Names of `stale` come back even unchanged: the page has lost or replaced its own value.
@@ -227,8 +298,9 @@ def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit
     for identifier in release:
         if known := outgoing.pop(identifier, None):
             known.close()
+    held.drop(dropped)
     namespace = get_ipython().user_ns
-    batch = Batch(limit)
+    batch = Batch(0 if hold else limit)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
     changed = [] if mentioned is None else [n for n in exchanged if n in mentioned or _touched(n)]
     for name in dict.fromkeys([*assigned, *changed]):
@@ -279,8 +351,27 @@ def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit
     error, _last_error = _last_error, None
     if error is not None:
         reply["error"] = _describe_error(error)
-    reply["tensors"], reply["segments"] = batch.write(eager)
+    names = {key: name for name, tree in trees.items() for key in _keys(tree)}
+    asked = {key for name in dict(expressions) if name in trees for key in _keys(trees[name])}
+
+    def hold_one(key, original):
+        return held.hold(original, names.get(key, "the result"), strong=key in asked)
+
+    reply["tensors"], reply["segments"] = batch.write(eager, hold_one if hold else None)
     return reply
+
+
+def _keys(tree):
+    """Yield the keys of the tensors in a tree."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from _keys(item)
+    elif isinstance(tree, dict):
+        ((kind, content),) = tree.items()
+        if kind in ("tensor", "array", "scalar"):
+            yield content
+        else:
+            yield from _keys(content if isinstance(content, list) else [])
 
 
 def _describe_error(error):
@@ -310,7 +401,7 @@ def _no_value(name, expression, error):
     return f"`{expression}` could not be evaluated on the server: {type(error).__name__}: {error}"
 
 
-METHODS = {"describe": describe, "import": import_, "export": export, "peek": peek}
+METHODS = {"describe": describe, "import": import_, "export": export, "peek": peek, "use": use}
 
 
 def start():

@@ -36,6 +36,8 @@ class Batch:
     def __init__(self, limit):
         self.limit = limit
         self.tensors = []
+        #: What the user's code knows each tensor as: a NumPy array, for one that was made of one.
+        self.originals = []
         self._keys = {}
         # By key, for tensors that travel by themselves: the CRC-32 of each MiB, which the page would
         # else have to find out.
@@ -48,7 +50,7 @@ class Batch:
         try:
             return values.encode(value, self._leaf)
         except BaseException:
-            del self.tensors[before:]
+            del self.tensors[before:], self.originals[before:]
             self._keys = keys
             raise
 
@@ -77,16 +79,19 @@ class Batch:
             nbytes = tensor.numel() * (4 if tensor.dtype is torch.bfloat16 else tensor.itemsize)
             if self.limit and nbytes > self.limit:
                 raise TooLarge(
-                    f"its {size(nbytes)} are more than the browser can hold in one array. It stays "
-                    "on the server: bring back a part of it, as with `%%torch -o part=NAME[:1000]`, "
-                    "or give it a name that starts with `_`, which always stays"
+                    f"its {size(nbytes)} are more than the browser can hold in one array. Read a part "
+                    "of it, such as `NAME[:1000]`"
                 )
             key = self._keys[id(original)] = str(len(self.tensors))
             self.tensors.append(tensor)
+            self.originals.append(original)
         return key
 
-    def write(self, eager):
-        """Copy the tensors into segments: the small ones, `eager` bytes together, into one."""
+    def write(self, eager, hold=None):
+        """Copy the tensors into segments: the small ones, `eager` bytes together, into one.
+
+        With `hold(key, original)`, which returns the ID of a handle, the others are not copied.
+        """
         entries = [
             safetensors.Entry(str(number), known.CODES[tensor.dtype], tensor.shape)
             for number, tensor in enumerate(self.tensors)
@@ -99,7 +104,8 @@ class Batch:
             small.append(entry)
         large = [[entry] for entry in entries if entry not in small]
         segments = [self._write_file(small, eager=True)] if small else []
-        segments += [self._write_file(group, eager=False) for group in large]
+        if hold is None:
+            segments += [self._write_file(group, eager=False) for group in large]
         described = [
             {
                 "key": entry.key,
@@ -109,6 +115,9 @@ class Batch:
                 "nbytes": entry.nbytes,
                 "requires_grad": tensor.requires_grad,
                 "crc32": self._checksums.get(entry.key),
+                "held": hold(entry.key, self.originals[int(entry.key)])
+                if hold and entry not in small
+                else None,
             }
             for entry, tensor in zip(entries, self.tensors, strict=True)
         ]

@@ -52,6 +52,8 @@ def test_256_mib_each_way(run_notebook, start_proxy, watch_memory, port):
         CHECK_THERE,
         "mark()",
         "%%torch\ny = x.view(torch.int32).bitwise_not().view(torch.float32)",
+        # Read as a whole, it is fetched.
+        "y.ravel()[0]",
         "mark()",
         CHECK_HERE,
         "received",
@@ -63,8 +65,8 @@ def test_256_mib_each_way(run_notebook, start_proxy, watch_memory, port):
             env={"JUPYTER_TORCH_TOKEN": proxy.token},
         )
     run.ended(0)
-    assert run.cells[9].stdout == "the same\n"
-    assert run.cells[10].result["text/plain"] == "('torch.float32', True)"
+    assert run.cells[10].stdout == "the same\n"
+    assert run.cells[11].result["text/plain"] == "('torch.float32', True)"
     marks = [cell.stdout.split() for cell in run.cells if cell.source == "mark()"]
     times = [float(when) for when, _ in marks]
     heaps = [int(size) for _, size in marks]

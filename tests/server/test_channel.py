@@ -44,8 +44,9 @@ def test_push_above_the_budget_is_refused_in_a_sentence(start_proxy, loop):
     notebook.names["x"] = np.zeros(2**20 + 1)
     with pytest.raises(TransferError, match="--shared-memory"):
         notebook.torch("x")
+    notebook.torch("y = torch.zeros(2**20 + 1, dtype=torch.float64)")
     with pytest.raises(TransferError, match="--shared-memory"):
-        notebook.torch("y = torch.zeros(2**20 + 1, dtype=torch.float64)")
+        notebook.local("y + 1")
     notebook.names["x"] = np.zeros(2**18)
     notebook.torch("n = len(x)")
     assert notebook.names["n"] == 2**18

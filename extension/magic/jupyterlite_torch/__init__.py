@@ -4,9 +4,10 @@ The browser's kernel loads this by itself; see docs/guide.md for what a cell can
 """
 
 __version__ = "0.1.0"
-__all__ = ["load_ipython_extension", "run_cell", "run_line", "value_of"]
+__all__ = ["fail", "load_ipython_extension", "run_cell", "run_line", "value_of"]
 
 _notebook = None
+_error = None
 
 
 def load_ipython_extension(shell):
@@ -17,10 +18,26 @@ def load_ipython_extension(shell):
 
     global _notebook
     connection = Connection(_browser.Transport, _browser.Page, _browser.origin())
-    _notebook = Notebook(shell, connection, _browser.load, _browser.wait_for)
+    _notebook = Notebook(shell, connection, _browser.load, _browser.wait_for, _browser.can_run_sync)
     shell.register_magics(TorchMagics(shell, _notebook))
-    _transform.install(shell)
+    _transform.install(shell, _bring)
     _local_torch.install()
+
+
+async def _bring(text):
+    """Fetch what a local cell reads; return the error if that can not be."""
+    global _error
+    try:
+        await _notebook.bring(text)
+    except BaseException as error:
+        _error = error
+        return error
+    return None
+
+
+def fail():
+    """Raise what kept a local cell from running: what the transform makes of such a cell."""
+    raise _error
 
 
 async def run_cell(line, body, lead=""):

@@ -15,6 +15,11 @@ _LOCAL_DTYPES = {code: name for code, name in _safetensors.NAMES.items() if code
 CHECKSUM_BLOCK_BYTES = 2**20
 
 
+def local_dtype(code):
+    """Return the name of the NumPy dtype that a tensor of this code has here."""
+    return "float32" if code == "BF16" else _LOCAL_DTYPES[code]
+
+
 class Outgoing:
     """The arrays of one push, each once however often it occurs, as parts of a safetensors file."""
 

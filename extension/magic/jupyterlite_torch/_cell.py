@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ._errors import (
 )
 from ._questions import Questions
 from ._remote import EAGER_BYTES, MAX_ARRAY_BYTES, Values, send
+from ._remote_array import RemoteArray
 from ._stop import unless
 
 #: Names under which the proxy answers in the kernel's place.
@@ -80,6 +82,8 @@ class Cell:
             "expressions": self._options.fetch,
             "eager": EAGER_BYTES,
             "limit": MAX_ARRAY_BYTES,
+            "hold": True,
+            "dropped": self._ledger.source.take_dropped(),
         }
         metadata = {"torch": {"push": described if push else None, "pull": pull}}
         identifier = self._notebook.message_id(self.output.message_id)
@@ -187,7 +191,7 @@ class Cell:
             reason = described.get("failure")
             problem = f"The values of this cell did not come back: {reason}"
             return None, [problem] if reason else []
-        values = Values(described, reply.buffers)
+        values = Values(described, reply.buffers, self._ledger.source)
         stopped = None
         if values.large:
             fetching = values.fetch(self._connection.transport, self._connection.channel)
@@ -199,7 +203,7 @@ class Cell:
         problems = list(described["errors"].values())
         for name, tree in described["values"].items():
             try:
-                self._assign(name, values.decode(tree), name in described["in_place"])
+                await self._assign(name, values.decode(tree), name in described["in_place"])
             except KeyError as missing:
                 problems.append(_reason(name, values.failed.get(missing.args[0], missing)))
             # A value that did not arrive is the server's, so that the old one here is not sent.
@@ -220,12 +224,15 @@ class Cell:
             raise stopped
         return self._result(described, values), problems
 
-    def _assign(self, name, value, in_place):
+    async def _assign(self, name, value, in_place):
         namespace = self._notebook.shell.user_ns
-        old = namespace.get(name)
-        if in_place and _overwrite(old, value):
-            return
-        namespace[name] = value
+        if in_place and isinstance(value, RemoteArray):
+            # Another name here may be for the same array, and is to follow.
+            old = namespace.get(name)
+            if isinstance(old, np.ndarray) and sys.getrefcount(old) > _NOT_SHARED:
+                value = await value
+        if not in_place or not _overwrite(namespace.get(name), value):
+            namespace[name] = value
 
     def _result(self, described, values):
         tree = described.get("result")
@@ -237,6 +244,10 @@ class Cell:
             return values.decode(tree)
         except KeyError:
             return None
+
+
+#: References to an array that has one name: the namespace's, `old`, and the count's own.
+_NOT_SHARED = 3
 
 
 def _overwrite(old, value):

@@ -175,9 +175,9 @@ class Channel:
         }
         return self._begin("execute_request", content, "shell", metadata, buffers, True, identifier)
 
-    async def request(self, kind, content):
+    async def request(self, kind, content, buffers=()):
         """Send a request on the control channel and return its Reply."""
-        return await self.finish(self._begin(kind, content, "control"))
+        return await self.finish(self._begin(kind, content, "control", None, buffers))
 
     def post(self, channel, kind, content, metadata=None, buffers=(), identifier=None, parent=None):
         """Send a message that has no reply: of a comm, or the answer to an input request."""

@@ -9,6 +9,7 @@ import numpy as np
 from . import _arrays, _values
 from ._arguments import looks_secret
 from ._errors import TransferError
+from ._remote_array import RemoteArray
 
 #: Above this an array goes only when it is asked for with `-i`, in bytes.
 AUTO_PUSH_BYTES = 256 * 2**20
@@ -41,6 +42,8 @@ class Ledger:
     def __init__(self, namespace, hidden):
         self.namespace = namespace
         self._hidden = hidden
+        #: Where the RemoteArrays of the kernel that is followed come from.
+        self.source = None
         self.reset()
 
     def reset(self):
@@ -86,7 +89,7 @@ class Ledger:
             return
         before = len(push.arrays.arrays)
         try:
-            tree = _values.encode(value, push.arrays.leaf)
+            tree = _values.encode(value, self._leaf(push.arrays.leaf))
         except _values.Untransferable as reason:
             push.arrays.drop(before)
             if not asked and agreed == _identity(value):
@@ -106,6 +109,18 @@ class Ledger:
                 )
         push.values[name] = tree
         push.fingerprints[name] = fingerprint
+
+    def _leaf(self, leaf):
+        def with_handles(value):
+            if not isinstance(value, RemoteArray):
+                return leaf(value)
+            if value.handle[0] is not self.source:
+                raise _values.Untransferable(
+                    "it was in a kernel of the server that is gone, and had not been fetched"
+                )
+            return value.tree(leaf)
+
+        return with_handles
 
     def _add_import(self, push, name, value):
         if isinstance(value, types.ModuleType):
@@ -164,6 +179,8 @@ def _fingerprint(value, checksums=types.MappingProxyType({})):
     """Return something that differs when the value does; `checksums` as for `Ledger.agree`."""
 
     def leaf(value):
+        if isinstance(value, RemoteArray):
+            return value.tree(leaf)
         if isinstance(value, np.ndarray) and not value.dtype.hasobject:
             sums = checksums.get(id(value)) or _arrays.checksums(value)
             return {"tensor": [value.dtype.str, value.shape, sums]}

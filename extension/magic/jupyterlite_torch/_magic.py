@@ -1,5 +1,7 @@
 """`%%torch` and `%torch` as IPython knows them."""
 
+import sys
+
 from IPython.core.magic import (
     Magics,
     line_cell_magic,
@@ -23,11 +25,13 @@ _REMEMBERED = 200
 class Notebook:
     """The `%%torch` cells of this notebook, and what they share.
 
-    `load(package)` makes a package importable, `wait_for` runs a coroutine from synchronous code.
+    `load(package)` makes a package importable, `wait_for` runs a coroutine from synchronous code,
+    which `can_wait()` tells to be possible.
     """
 
-    def __init__(self, shell, connection, load, wait_for):
+    def __init__(self, shell, connection, load, wait_for, can_wait=lambda: True):
         self.shell = shell
+        self.can_wait = can_wait
         self.connection = connection
         self.wait_for = wait_for
         self.ledger = None
@@ -40,6 +44,8 @@ class Notebook:
         self.device = "cpu"
         self._load = load
         self._generation = None
+        # Local cells that were not looked at yet, and what the functions of others read.
+        self._unread, self._functions = [], {}
         self._commands = Commands(self)
         # Outputs of what the page has asked outside of cells, and IDs that cells have used.
         self._expected, self._used = {}, {}
@@ -101,8 +107,38 @@ class Notebook:
         if self._generation != self.connection.generation:
             self._generation = self.connection.generation
             self.ledger.reset()
+            self.ledger.source = self._source()
             self.numbers = Numbers()
             self.comms.close()
+
+    # --- Local cells -----------------------------------------------------------------------------
+
+    async def bring(self, text):
+        """Fetch what a local cell is going to read as a whole, before it runs."""
+        from . import _reads
+
+        if not _reads.any_waiting():
+            self._unread.append(text)
+            return
+        for earlier in self._unread:
+            self._functions = _reads.functions_of(earlier, self._functions)
+        self._unread.clear()
+        namespace = self.shell.user_ns
+        names, self._functions = _reads.whole(text, namespace, self._functions, self.can_wait())
+        for name in names:
+            await self.stops.wait(
+                _reads.fetch(name, namespace, self.ledger),
+                f"stopped while `{name}` came from the server; it is still there.",
+            )
+
+    def _source(self):
+        from ._remote import use
+        from ._remote_array import Source
+
+        async def ask(array, request, arguments=(), options=None):
+            return await use(array, request, arguments, options, self.connection)
+
+        return Source(ask, self.wait_for, lambda text: print(text, file=sys.stderr))
 
     # --- What comes outside of cells -------------------------------------------------------------
 

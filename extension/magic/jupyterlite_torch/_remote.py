@@ -4,6 +4,7 @@ import secrets
 
 from . import _arrays, _safetensors, _values
 from ._errors import TransferError
+from ._remote_array import RemoteArray
 
 #: Tensors up to this many bytes together travel with the cell's own messages.
 EAGER_BYTES = 2**20
@@ -34,24 +35,50 @@ async def send(push, channel):
 
 async def peek(expression, connection):
     """Return the value that an expression has in the session now, also while a cell runs there."""
-    channel = connection.channel
     content = {"expression": expression, "eager": EAGER_BYTES, "limit": MAX_ARRAY_BYTES}
-    reply = await channel.request("peek_request", content)
+    reply = await connection.channel.request("peek_request", content)
+    value, _ = await _value(reply, expression, connection, None)
+    return value
+
+
+async def use(array, request, arguments, options, connection):
+    """Return (value, what was said about it) of a use_request for a RemoteArray."""
+    source, handle = array.handle
+    outgoing = _arrays.Outgoing()
+
+    def leaf(value):
+        return value.tree(outgoing.leaf) if isinstance(value, RemoteArray) else outgoing.leaf(value)
+
+    content = {
+        **request,
+        "handle": handle,
+        "arguments": [_values.encode(value, leaf) for value in arguments],
+        "options": {key: _values.encode(value, leaf) for key, value in (options or {}).items()},
+        "eager": EAGER_BYTES,
+        "limit": MAX_ARRAY_BYTES,
+    }
+    buffers = (b"".join(outgoing.file()[0]),) if outgoing.arrays else ()
+    await connection.ready()
+    reply = await connection.channel.request("use_request", content, buffers)
+    return await _value(reply, array.name, connection, source)
+
+
+async def _value(reply, name, connection, source):
     if reply.content["status"] != "ok":
-        raise TransferError(reply.content["evalue"])
+        raise TransferError(reply.content["evalue"].removesuffix(".") + ".")
     described = reply.metadata["torch"]
     tree = described.pop("value")
-    values = Values({**described, "values": {expression: tree}}, reply.buffers)
-    await values.fetch(connection.transport, channel)
+    values = Values({**described, "values": {name: tree}}, reply.buffers, source)
+    await values.fetch(connection.transport, connection.channel)
     for error in values.failed.values():
         raise error
-    return values.decode(tree)
+    return values.decode(tree), {**described, "checksums": values.checksums}
 
 
 class Values:
     """What came back with a reply: `metadata.torch` of protocol.md, decoded by name."""
 
-    def __init__(self, described, buffers):
+    def __init__(self, described, buffers, source):
         self.described = described
         self._arrays = {}
         #: Why a tensor could not be fetched, by its key.
@@ -60,7 +87,13 @@ class Values:
         self.checksums = {}
         #: The tensors that are to be fetched.
         self.large = [t for t in described.get("tensors", ()) if t["handle"]]
-        small = [t for t in described.get("tensors", ()) if not t["handle"]]
+        small = []
+        for tensor in described.get("tensors", ()):
+            if tensor.get("held"):
+                name = self.name_of(tensor["key"])
+                self._arrays[tensor["key"]] = RemoteArray(source, tensor, name)
+            elif not tensor["handle"]:
+                small.append(tensor)
         if small:
             view = memoryview(buffers[0])
             start = _safetensors.header_size(view[:8])

@@ -21,10 +21,19 @@ def cell_call(text):
     return f"await __import__('jupyterlite_torch').run_cell({line!r}, {body!r}, {lead!r})\n"
 
 
-async def transform_cell(lines):
-    """Rewrite the lines of a cell that starts with `%%torch`, comments before it allowed."""
-    call = cell_call("".join(lines))
-    return lines if call is None else [call]
+def cell_transform(bring):
+    """Return the transform of whole cells; `bring(text)` fetches what a local cell needs."""
+
+    async def transform_cell(lines):
+        text = "".join(lines)
+        call = cell_call(text)
+        if call is not None:
+            return [call]
+        error = await bring(text)
+        # An error here would leave the kernel; in the cell it is shown as any other.
+        return lines if error is None else ["__import__('jupyterlite_torch').fail()\n"]
+
+    return transform_cell
 
 
 class LineTransform(TokenTransformBase):
@@ -64,13 +73,13 @@ def _start_of_value(line):
     return 0
 
 
-def install(shell):
+def install(shell, bring):
     """Put both before everything that the local kernel does to a cell."""
     manager = getattr(getattr(shell, "kernel", None), "lite_transform_manager", None)
     if manager is None:
         shell.input_transformers_cleanup.insert(0, _transform_now)
         return
-    manager.cleanup_transforms.insert(0, transform_cell)
+    manager.cleanup_transforms.insert(0, cell_transform(bring))
     manager.token_transformers.insert(0, LineTransform)
 
 

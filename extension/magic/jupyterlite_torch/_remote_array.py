@@ -1,0 +1,292 @@
+"""An array that is on the server: what it is at once, its values when they are needed."""
+
+import asyncio
+import math
+import weakref
+
+import numpy as np
+
+from . import _arrays, _safetensors
+from ._errors import ServerError, TorchError, TransferError
+
+#: Every RemoteArray whose values are not here, by its `id`; without any, no local cell need be looked at.
+waiting = weakref.WeakValueDictionary()
+#: What a RemoteArray computes on the server, which one has to wait for.
+VALUES = frozenset("T astype mean sum prod min max argmin argmax std var any all".split())
+#: What it answers without its values being fetched.
+LAZY = VALUES | frozenset("shape dtype torch_dtype device nbytes ndim size name fetch".split())
+
+
+class Source:
+    """Where RemoteArrays of one kernel come from. `use(content, arguments, options)` asks the
+    server and returns (value, what was said about it); `wait_for` runs a coroutine from synchronous code."""
+
+    def __init__(self, use, wait_for, say):
+        self.use, self.wait_for, self.say = use, wait_for, say
+        # Handles that nobody here has any more.
+        self.dropped = []
+
+    def take_dropped(self):
+        """Return the handles that the server can let go of, once."""
+        dropped, self.dropped[:] = list(self.dropped), []
+        return dropped
+
+
+class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """A tensor of the server that has not been fetched.
+
+    shape: tuple of int. dtype: the NumPy dtype that its values will have here. nbytes: bytes there.
+    device, torch_dtype: str. `await w` or `np.asarray(w)` gives the ndarray, `w[...]` a part of it.
+    A local cell that reads it as a whole has it fetched before it runs.
+    """
+
+    def __init__(self, source, described, name):
+        self._source = source
+        self._handle = described["held"]
+        self._torch_dtype = described["dtype"]
+        self.shape = tuple(described["shape"])
+        self.dtype = np.dtype(_arrays.local_dtype(_safetensors.CODES[described["dtype"]]))
+        self.device = described["device"]
+        self.nbytes = described["nbytes"]
+        self.name = name
+        self._fetching = self._array = None
+        #: Checksums of the array's blocks, if the server sent them.
+        self.checksums = None
+        waiting[id(self)] = self
+        weakref.finalize(self, source.dropped.append, self._handle).atexit = False
+
+    @property
+    def handle(self):
+        """The Source and the ID of the handle there."""
+        return self._source, self._handle
+
+    def tree(self, leaf):
+        """Return its tree for the server: the array's if it has been fetched, else the handle's."""
+        return {"held": self._handle} if self._array is None else leaf(self._array)
+
+    @property
+    def torch_dtype(self):
+        """The dtype there, as `torch.bfloat16`."""
+        return f"torch.{self._torch_dtype}"
+
+    @property
+    def ndim(self):
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self):
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __bool__(self):
+        if self.size > 1:
+            raise ValueError("The truth value of an array with more than one element is ambiguous.")
+        return bool(self._now())
+
+    def __repr__(self):
+        if self._array is not None:
+            return repr(self._array)
+        return (
+            f"<RemoteArray {self.name}: {self._torch_dtype} {self.shape}, "
+            f"{_arrays.size(self.nbytes)} on {self.device}>"
+        )
+
+    # --- Its values ------------------------------------------------------------------------------
+
+    def __await__(self):
+        return self.fetch().__await__()
+
+    async def fetch(self):
+        """Return it as an ndarray. TransferError when that can not be."""
+        if self._fetching is None:
+            self._fetching = asyncio.ensure_future(self._fetch())
+        try:
+            return await asyncio.shield(self._fetching)
+        except BaseException:
+            # The next one tries again.
+            self._fetching = None
+            raise
+
+    async def _fetch(self):
+        value, described = await self._source.use(self, {"operation": "get"})
+        self.checksums = described["checksums"].get(id(value))
+        if described["changed"]:
+            self._source.say(
+                f"`{self.name}` was changed in place since its cell; this is what it is now."
+            )
+        self._array = value
+        waiting.pop(id(self), None)
+        return value
+
+    def _now(self):
+        if self._array is None:
+            self._wait(self.fetch(), f"await {self.name}")
+        return self._array
+
+    def _wait(self, coroutine, instead):
+        try:
+            return self._source.wait_for(coroutine)
+        except TorchError as error:
+            if isinstance(error, TransferError):
+                raise
+            raise TransferError(
+                f"`{self.name}` is on the server, and this browser can not wait for it here (it lacks "
+                f"JSPI). Write `{instead}` in the cell."
+            ) from None
+
+    def __array__(self, dtype=None, copy=None):
+        array = self._now()
+        wanted = array if dtype is None else array.astype(dtype, copy=False)
+        return wanted.copy() if copy and wanted is array else wanted
+
+    def __array_ufunc__(self, function, method, *inputs, **options):
+        given = [each._now() if isinstance(each, RemoteArray) else each for each in inputs]
+        return getattr(function, method)(*given, **options)
+
+    def __eq__(self, other):
+        return False if other is None else self._now() == other
+
+    def __ne__(self, other):
+        return True if other is None else self._now() != other
+
+    __hash__ = object.__hash__
+
+    def __getattr__(self, name):
+        # What is not asked of the server is asked of the array.
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"an array has no attribute {name!r}")
+        return getattr(self._now(), name)
+
+    # --- Parts and sums, on the server -----------------------------------------------------------
+
+    def __getitem__(self, index):
+        if self._array is not None:
+            return self._array[index]
+        return self._wait(self._part(index), f"(await {self.name})[...]")
+
+    async def _part(self, index):
+        try:
+            return await self._ask({"operation": "index"}, [index])
+        except (TransferError, ServerError):
+            # torch knows less of indices than NumPy: no negative steps, for one (2.13).
+            return (await self.fetch())[index]
+
+    def __iter__(self):
+        rows = max(1, _CHUNK_BYTES // max(1, self.nbytes // max(1, len(self))))
+        for start in range(0, len(self), rows):
+            yield from self[start : start + rows]
+
+    async def _ask(self, request, arguments=(), options=None):
+        value, _ = await self._source.use(self, request, arguments, options)
+        return value
+
+    def _call(self, name, *arguments, **options):
+        if self._array is not None and hasattr(self._array, name):
+            return getattr(self._array, name)(*arguments, **options)
+        options = {key: value for key, value in options.items() if value is not None}
+        request = {"operation": "call", "name": name}
+        return self._wait(self._ask(request, arguments, options), f"(await {self.name}).{name}()")
+
+    def astype(self, dtype):
+        """Return it with another dtype, converted on the server."""
+        return (
+            self._call("to", np.dtype(dtype).name)
+            if self._array is None
+            else self._array.astype(dtype)
+        )
+
+    @property
+    def T(self):
+        """Transposed, on the server."""
+        return self._call("transpose", 0, 1) if self.ndim == 2 else self._now().T
+
+    def mean(self, axis=None, keepdims=None):
+        """As of an ndarray, computed on the server; so are the others below."""
+        return self._reduce("mean", axis, keepdims)
+
+    def sum(self, axis=None, keepdims=None):
+        """See `mean`."""
+        return self._reduce("sum", axis, keepdims)
+
+    def prod(self, axis=None, keepdims=None):
+        """See `mean`."""
+        return self._reduce("prod", axis, keepdims)
+
+    def min(self, axis=None, keepdims=None):
+        """See `mean`."""
+        return self._reduce("min", axis, keepdims)
+
+    def max(self, axis=None, keepdims=None):
+        """See `mean`."""
+        return self._reduce("max", axis, keepdims)
+
+    def any(self, axis=None, keepdims=None):
+        """See `mean`."""
+        return self._reduce("any", axis, keepdims)
+
+    def all(self, axis=None, keepdims=None):
+        """See `mean`."""
+        return self._reduce("all", axis, keepdims)
+
+    def argmin(self, axis=None, keepdims=None):
+        """See `mean`."""
+        return self._reduce("argmin", axis, keepdims)
+
+    def argmax(self, axis=None, keepdims=None):
+        """See `mean`."""
+        return self._reduce("argmax", axis, keepdims)
+
+    def std(self, axis=None, ddof=0, keepdims=None):
+        """See `mean`."""
+        return self._reduce("std", axis, keepdims, ddof)
+
+    def var(self, axis=None, ddof=0, keepdims=None):
+        """See `mean`."""
+        return self._reduce("var", axis, keepdims, ddof)
+
+    def _reduce(self, name, axis, keepdims, ddof=None):
+        if self._array is not None:
+            options = {} if ddof is None else {"ddof": ddof}
+            return getattr(self._array, name)(axis=axis, keepdims=bool(keepdims), **options)
+        # Without a dimension torch knows no `keepdim`.
+        if axis is None and keepdims:
+            return self._reduce(name, axis, None, ddof).reshape((1,) * self.ndim)
+        return self._call(name, dim=axis, keepdim=keepdims, correction=ddof)
+
+
+#: Bytes of a chunk in an iteration.
+_CHUNK_BYTES = 2**20
+
+
+def contained(value, depth=8):
+    """Yield the RemoteArrays in a value of containers whose values are not here."""
+    if isinstance(value, RemoteArray):
+        if id(value) in waiting:
+            yield value
+    elif depth and isinstance(value, dict):
+        for item in value.values():
+            yield from contained(item, depth - 1)
+    elif depth and isinstance(value, list | tuple):
+        for item in value:
+            yield from contained(item, depth - 1)
+
+
+def replaced(value):
+    """Return a value with arrays in the place of its fetched RemoteArrays; lists and dicts are
+    changed in place."""
+    if isinstance(value, RemoteArray):
+        return value if value._array is None else value._array
+    if isinstance(value, list):
+        value[:] = [replaced(item) for item in value]
+    elif isinstance(value, dict):
+        value.update({key: replaced(item) for key, item in value.items()})
+    elif isinstance(value, tuple):
+        items = [replaced(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return value

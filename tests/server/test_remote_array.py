@@ -1,0 +1,180 @@
+"""Large tensors stay on the server until a local cell reads them."""
+
+import gc
+
+import numpy as np
+import pytest
+
+from jupyterlite_torch._errors import TransferError
+from jupyterlite_torch._remote_array import RemoteArray
+
+LARGE = "w = torch.arange(10**6, dtype=torch.float64).reshape(1000, 1000)"
+HERE = np.arange(10**6, dtype="f8").reshape(1000, 1000)
+
+
+def is_remote(notebook, name):
+    return isinstance(notebook.names[name], RemoteArray)
+
+
+@pytest.fixture
+def w(notebook):
+    notebook.torch(LARGE)
+    assert is_remote(notebook, "w")
+    return notebook
+
+
+def test_it_says_what_it_is(w):
+    remote = w.names["w"]
+    assert remote.shape == (1000, 1000) and remote.dtype == np.float64 and remote.ndim == 2
+    assert (remote.nbytes, remote.size, len(remote)) == (8 * 10**6, 10**6, 1000)
+    assert (remote.device, remote.torch_dtype) == ("cpu", "torch.float64")
+    assert repr(remote) == "<RemoteArray w: float64 (1000, 1000), 7.629 MiB on cpu>"
+    w.local("facts = w.shape, w.dtype, len(w), w is None, w == None, w.name, type(w)")
+    assert is_remote(w, "w")
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "v = w + 1",
+        "v = w.sum(axis=0) if w.any() else 0; u = w",
+        "import numpy as np; v = np.sin(w)",
+        "def f(): return w.max() + w[0]\nv = f()",
+        "v = [w]",
+        "w[0, 0] = 5",
+        "%time v = w * 2",
+        "v = f'{w}'",
+    ],
+)
+def test_a_local_cell_that_reads_it_has_it(w, cell):
+    w.local(cell)
+    assert type(w.names["w"]) is np.ndarray
+    if "w[0, 0] =" not in cell:
+        assert np.array_equal(w.names["w"], HERE)
+
+
+def test_functions_of_earlier_cells_read_too(notebook):
+    notebook.local("def total():\n    return type(w).__name__ + str(w.sum() + w.ravel()[0])")
+    notebook.torch(LARGE)
+    notebook.local("said = total()")
+    assert notebook.names["said"].startswith("ndarray")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "0", "-1", "slice(3)", "slice(-3, None)", "(slice(None), 0)", "(5, 7)", "...", "None",
+        "([1, 2, 900], [3, 4, 5])", "(slice(0, 10, 3), slice(None, None, 400))",
+        "slice(None, None, -250)", "np.arange(0, 1000, 333)", "np.arange(1000) % 400 == 0",
+        "(None, 3, ..., None)",
+    ],
+)  # fmt: skip
+def test_only_a_part_comes(w, index):
+    index = eval(index)
+    got = w.names["w"][index]
+    assert np.array_equal(got, HERE[index]) and got.dtype == HERE.dtype
+    stepped_back = isinstance(index, slice) and (index.step or 1) < 0
+    assert is_remote(w, "w") and (stepped_back or w.names["w"]._array is None)
+
+
+def test_sums_are_made_on_the_server(w):
+    remote = w.names["w"]
+    for name in ("mean", "sum", "min", "max", "std", "var", "argmax", "argmin", "any", "all"):
+        for axis in (None, 0, 1, -1):
+            got, wanted = getattr(remote, name)(axis=axis), getattr(HERE, name)(axis=axis)
+            assert np.allclose(got, wanted) and np.shape(got) == np.shape(wanted), (name, axis)
+    assert remote.mean(axis=0, keepdims=True).shape == (1, 1000)
+    assert np.isclose(remote.std(ddof=1), HERE.std(ddof=1))
+    small = remote.astype("float32")
+    assert isinstance(small, RemoteArray) and small.dtype == np.float32
+    assert np.array_equal(small, HERE.astype("f4")) and np.array_equal(remote.T, HERE.T)
+    assert remote._array is None
+
+
+def test_await_and_asarray(w):
+    remote = w.names["w"]
+    first = w.wait(remote.fetch())
+    assert np.array_equal(first, HERE) and w.wait(remote.fetch()) is first
+    assert np.asarray(remote) is first
+    w.torch(LARGE)
+    assert np.array_equal(np.asarray(w.names["w"]), HERE)
+    w.torch(LARGE)
+    assert (np.add(w.names["w"], 1) == HERE + 1).all() and (w.names["w"] - HERE == 0).all()
+    w.torch(LARGE)
+    assert sum(row[1] for row in w.names["w"]) == HERE[:, 1].sum()
+
+
+def test_it_goes_back_without_being_sent(w, monkeypatch):
+    def never(*_):
+        raise AssertionError("an upload")
+
+    monkeypatch.setattr(type(w.connection.channel), "upload", never)
+    assert w.torch("w.sum().item()") == HERE.sum()
+    w.names["other"] = w.names["w"]
+    w.names["both"] = {"a": [w.names["w"], 1]}
+    assert w.torch("other is w and both['a'][0] is w")
+    # Fetched, it is still what the server has.
+    w.local("total = (w * 1).sum()")
+    assert w.torch("w.sum().item()") == HERE.sum()
+    monkeypatch.undo()
+    w.local("w[0, 0] = 7")
+    assert w.torch("w[0, 0].item()") == 7
+
+
+def test_in_containers(notebook):
+    notebook.torch("state = {'w': torch.ones(10**6), 'n': [torch.zeros(3), torch.zeros(10**6)]}")
+    state = notebook.names["state"]
+    assert isinstance(state["w"], RemoteArray) and isinstance(state["n"][0], np.ndarray)
+    notebook.local("total = sum(v.sum() for v in (state['w'], *state['n']))")
+    assert notebook.names["total"] == 10**6 and type(state["n"][1]) is np.ndarray
+
+
+def test_bound_anew_it_expires(w):
+    old = w.names["w"]
+    w.torch("w = torch.zeros(10**6)")
+    assert w.names["w"] is not old
+    with pytest.raises(TransferError, match="`w` had is not on the server any more"):
+        np.asarray(old)
+
+
+def test_asked_for_it_is_kept_until_nobody_has_it(notebook):
+    notebook.torch(LARGE + "\nimport gc, weakref\n_alive = weakref.ref(w)", "-o w")
+    kept = notebook.names["w"]
+    notebook.torch("w = 1")
+    assert notebook.torch("gc.collect(); _alive() is not None")
+    assert np.array_equal(np.asarray(kept), HERE)
+    notebook.torch(LARGE + "\n_alive = weakref.ref(w)", "-o w")
+    notebook.torch("w = 1")
+    gc.collect()
+    # The next cell tells the server.
+    notebook.torch("")
+    assert not notebook.torch("gc.collect(); _alive() is not None")
+
+
+def test_changed_in_place_it_is_fetched_as_it_is_now(w, capsys):
+    w.torch("_alias = w.view(-1)", "--no-auto")
+    w.torch("_alias += 1", "--no-auto")
+    assert np.array_equal(np.asarray(w.names["w"]), HERE + 1)
+    assert "`w` was changed in place" in capsys.readouterr().err
+
+
+def test_other_names_follow_a_change_in_place(w):
+    w.local("v = w")
+    assert type(w.names["v"]) is np.ndarray and w.names["v"] is w.names["w"]
+    w.torch("w += 1")
+    assert np.array_equal(w.names["v"], HERE + 1)
+
+
+def test_a_new_kernel_has_nothing_of_it(w):
+    w.line("restart")
+    with pytest.raises(TransferError, match="not on the server any more|is gone"):
+        np.asarray(w.names["w"])
+    with pytest.raises(TransferError, match="is gone"):
+        w.torch("w")
+
+
+def test_bfloat16_is_widened(notebook):
+    notebook.torch("b = torch.arange(10**6).bfloat16()\nf = b.float()")
+    b = notebook.names["b"]
+    assert (b.dtype, b.nbytes, b.torch_dtype) == (np.float32, 2 * 10**6, "torch.bfloat16")
+    assert np.array_equal(np.asarray(b), np.asarray(notebook.names["f"]))
