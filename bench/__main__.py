@@ -2,8 +2,8 @@
 
 A warm cell without arrays is held against an empty local cell of the same page and the same code
 through jupyter_client, run before. Arrays are held against `fetch` in a worker of the same page, from a plain
-static server and to a server that forgets what it reads; each figure of ours is the time of a whole
-cell, with its checksums. Medians; the cells and the transfers of a pair take turns. Server and page
+static server and to a server that forgets what it reads; each figure of ours is the time of whole
+cells, with their checksums. Medians; the cells and the transfers of a pair take turns. Server and page
 share this machine.
 """
 
@@ -154,7 +154,7 @@ def report(measured: dict[str, list[float]], mib: int) -> None:
     print(f"\n{mib} MiB of float32, medians of {len(measured['cell up'])} pairs, in s")
     for way, label in {"down": "to the browser", "up": "to the server"}.items():
         for name in (f"cell {way}", f"fetch {way}"):
-            who = "whole %%torch cell" if name.startswith("cell") else "the browser's own fetch"
+            who = "whole cells" if name.startswith("cell") else "the browser's own fetch"
             seconds = middle[name] / 1000
             rate = mib * 2**20 / seconds / 1e9
             print(f"  {label + ', ' + who:38} {seconds:8.2f}   ({rate:.2f} GB/s)")

@@ -86,12 +86,6 @@ class _Walk(_names._Walk):
             self.generic_visit(node)
 
     def visit_Call(self, node):
-        asks = isinstance(node.func, ast.Name) and node.func.id in (
-            "len",
-            "type",
-            "id",
-            "repr",
-            "isinstance",
-        )
-        if not (asks and node.args and self._is_remote(node.args[0])):
+        of_one = isinstance(node.func, ast.Name) and node.func.id == "len" and len(node.args) == 1
+        if not (of_one and self._is_remote(node.args[0])):
             super().visit_Call(node)
