@@ -97,8 +97,8 @@ def in_the_page(options: argparse.Namespace) -> dict[str, list[float]]:
         stack.enter_context(running(site))
         proxy = stack.enter_context(LocalProxy("--origin", site.origin))
         storage = {
-            SERVER_KEY: json.dumps({"url": proxy.url, "token": proxy.token}),
-            SESSION_KEY + NAME: secrets.token_urlsafe(24),
+            SERVER_KEY.format(base=site.base): json.dumps({"url": proxy.url, "token": proxy.token}),
+            SESSION_KEY.format(base=site.base, path=NAME): secrets.token_urlsafe(24),
         }
         empty = Notebook(NAME, nbformat.v4.new_notebook()).for_the_page()
         url = site.offer(NAME, empty, storage, False)

@@ -26,30 +26,48 @@ TRIES = 5
 
 #: Bytes of a stream for which Python is woken.
 READ_BYTES = 4 * 2**20
-# From Python each chunk of about 64 KiB would cost as much as copying several of them. The buffer is
-# looked up after the wait, since memory that grows gets another one.
-_read_into = run_js(
-    """async (reader, wanted, memory, offset) => {
-      const chunks = [];
-      let length = 0;
-      while (length < wanted) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        chunks.push(value);
-        length += value.length;
-      }
-      const buffer = memory.getBuffer('u8');
-      try {
-        for (const chunk of chunks) {
-          buffer.data.set(chunk, offset);
-          offset += chunk.length;
+# Bytes between JavaScript and Python's memory. Pyodide's own conversions take an address above 2 GiB
+# for a negative one (314): there `to_bytes` and `assign_to` fail, and `assign` reads zeros. The memory
+# is looked up each time, since one that grows gets another view. From Python each chunk of a stream,
+# about 64 KiB, would cost as much as copying several of them.
+_memory = run_js(
+    """module => ({
+      put: (bytes, address) => module.HEAPU8.set(bytes, address),
+      get: (address, bytes) =>
+        bytes.set(module.HEAPU8.subarray(address, address + bytes.length)),
+      read: async (reader, wanted, address) => {
+        const chunks = [];
+        let length = 0;
+        while (length < wanted) {
+          const { done, value } = await reader.read();
+          if (done) break;
+          chunks.push(value);
+          length += value.length;
         }
-      } finally {
-        buffer.release();
-      }
-      return length;
-    }"""
-)
+        for (const chunk of chunks) {
+          module.HEAPU8.set(chunk, address);
+          address += chunk.length;
+        }
+        return length;
+      },
+    })"""
+)(pyodide_js._module)
+
+
+def _address(buffer):
+    """Return where a buffer that is not empty lies in memory."""
+    # Loaded with the first `%%torch` cell, after this module.
+    import numpy as np
+
+    return np.frombuffer(buffer, np.uint8).__array_interface__["data"][0]
+
+
+def _bytes(array):
+    """Return the bytes of a Uint8Array."""
+    taken = bytearray(array.length)
+    if taken:
+        _memory.put(array, _address(taken))
+    return bytes(taken)
 
 
 def origin():
@@ -180,21 +198,18 @@ class _Position:
             if result.done:
                 return
             self._take_header(result.value)
-        memory = create_proxy(self._data)
-        try:
-            while length := await _read_into(
-                reader, READ_BYTES, memory, self.received - self._data_start
-            ):
-                self.received += length
-        finally:
-            memory.destroy()
+        if self._data_start == self.size:
+            return
+        start = _address(self._data) - self._data_start
+        while length := await _memory.read(reader, READ_BYTES, start + self.received):
+            self.received += length
 
     def _take_header(self, chunk):
         """Take what belongs to the header and, once that is whole, put the rest into place."""
         while chunk.length:
             wanted = 8 if len(self._header) < 8 else _safetensors.header_size(self._header[:8])
             part = chunk.subarray(0, wanted - len(self._header))
-            self._header += part.to_bytes()
+            self._header += _bytes(part)
             self.received += part.length
             chunk = chunk.subarray(part.length)
             if len(self._header) == wanted > 8:
@@ -202,7 +217,7 @@ class _Position:
                 self._data_start = wanted
                 break
         if chunk.length:
-            chunk.assign_to(self._data[: chunk.length])
+            _memory.put(chunk, _address(self._data))
             self.received += chunk.length
 
 
@@ -248,7 +263,8 @@ class Socket:
 
     def _received(self, event):
         data = event.data
-        self._messages.put_nowait(data if isinstance(data, str) else data.to_bytes())
+        text = isinstance(data, str)
+        self._messages.put_nowait(data if text else _bytes(js.Uint8Array.new(data)))
 
     def _gone(self, event):
         error = ConnectionError(f"closed with code {event.code}")
@@ -265,7 +281,8 @@ class Socket:
             return
         message, position = js.Uint8Array.new(sum(map(len, frame))), 0
         for piece in frame:
-            message.subarray(position, position + len(piece)).assign(piece)
+            if len(piece):
+                _memory.get(_address(piece), message.subarray(position, position + len(piece)))
             position += len(piece)
         self._socket.send(message)
 
