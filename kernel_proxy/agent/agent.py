@@ -10,12 +10,15 @@ import math
 import os
 import sys
 
+import _jupyterlite_torch_forms as forms
 import _jupyterlite_torch_memory as memory
 import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_segment as segment
 import _jupyterlite_torch_values as values
 import torch
-from _jupyterlite_torch_batch import Batch, Failure, TooLarge, outgoing
+from _jupyterlite_torch_batch import Batch
+from _jupyterlite_torch_export import release as take_back
+from _jupyterlite_torch_failure import Failure, TooLarge
 from _jupyterlite_torch_known import TYPES, Known, fingerprint, version
 from IPython import get_ipython
 
@@ -90,7 +93,7 @@ def import_(trees, device=(), imports=(), delete=(), path=None):
     for name, tree in trees.items():
         if name in exchanged and name in namespace and _changed(name, namespace[name]):
             conflicts.append(name)
-        value = values.decode(tree, lambda kind, key: _from_wire(kind, tensors[key]))
+        value = values.decode(tree, lambda kind, content: _from_wire(kind, content, tensors))
         if name in devices:
             value = _to(value, devices[name], name)
         namespace[name] = value
@@ -139,7 +142,10 @@ def _mapped(view, entry, file_size):
     return tensor.clone() if entry.nbytes < min(OWN_MEMORY_BYTES, file_size) else tensor
 
 
-def _from_wire(kind, tensor):
+def _from_wire(kind, content, tensors):
+    if kind == "sparse":
+        return forms.sparse(*content)
+    tensor = tensors[content]
     if kind == "tensor":
         return tensor
     array = _numpy().asarray(tensor)
@@ -224,9 +230,7 @@ def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit
     `tensors` of the result says, for each, the segment and key under which the proxy finds it.
     """
     global _last_result, _last_error
-    for identifier in release:
-        if known := outgoing.pop(identifier, None):
-            known.close()
+    take_back(release)
     namespace = get_ipython().user_ns
     batch = Batch(limit)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
@@ -259,6 +263,8 @@ def export(assigned=(), stale=(), mentioned=None, expressions=(), eager=0, limit
         except Exception as error:
             errors[name] = _no_value(name, expression, error)
             continue
+        if isinstance(value, torch.nn.Module):
+            value = value.state_dict()
         try:
             trees[name] = batch.encode(value)
         except values.Untransferable as reason:

@@ -17,6 +17,7 @@ from ._errors import (
 from ._questions import Questions
 from ._remote import EAGER_BYTES, MAX_ARRAY_BYTES, Values, send
 from ._stop import unless
+from ._values import notes
 
 #: Names under which the proxy answers in the kernel's place.
 _KERNEL_GONE = ("KernelDied", "KernelRestarted", "SessionClosed")
@@ -64,7 +65,7 @@ class Cell:
         if self._notebook.device != "cpu":
             push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
         channel = self._connection.channel
-        sending = send(push, channel)
+        sending = send(push, channel, self.output)
         if push.arrays.arrays:
             text = (
                 "stopped while values were on their way to the server; the cell did not run there."
@@ -83,6 +84,8 @@ class Cell:
         }
         metadata = {"torch": {"push": described if push else None, "pull": pull}}
         identifier = self._notebook.message_id(self.output.message_id)
+        for name, tree in push.values.items():
+            self._say(name, tree)
         self.request = channel.execute(self._source.code, metadata, buffers, identifier)
         # From here on what the server has is what was sent, also for the cells that queue behind.
         self._ledger.pushed(push)
@@ -190,17 +193,23 @@ class Cell:
         values = Values(described, reply.buffers)
         stopped = None
         if values.large:
-            fetching = values.fetch(self._connection.transport, self._connection.channel)
+            connection = self._connection
+            fetching = values.fetch(connection.transport, connection.channel, self.output)
             text = "stopped while values came back; those that did not arrive are on the server."
             try:
                 await unless(self._stopped, fetching, text)
             except KeyboardInterrupt as error:
                 stopped = error
+        for package in values.packages:
+            if not await self._notebook.load_optional(package):
+                text = f"{package} can not be loaded in this page: sparse tensors came dense.\n"
+                self.output.write(text, "stderr")
         problems = list(described["errors"].values())
         for name, tree in described["values"].items():
+            self._say(name, tree)
             try:
                 self._assign(name, values.decode(tree), name in described["in_place"])
-            except KeyError as missing:
+            except (KeyError, TransferError) as missing:
                 problems.append(_reason(name, values.failed.get(missing.args[0], missing)))
             # A value that did not arrive is the server's, so that the old one here is not sent.
             self._ledger.agree(name, values.checksums)
@@ -219,6 +228,10 @@ class Cell:
         if stopped is not None:
             raise stopped
         return self._result(described, values), problems
+
+    def _say(self, name, tree):
+        for note in notes(tree):
+            self.output.write(f"`{name}` {note}.\n", "stderr")
 
     def _assign(self, name, value, in_place):
         namespace = self._notebook.shell.user_ns

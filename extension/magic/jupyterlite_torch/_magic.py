@@ -1,5 +1,8 @@
 """`%%torch` and `%torch` as IPython knows them."""
 
+import contextlib
+import importlib.util
+
 from IPython.core.magic import (
     Magics,
     line_cell_magic,
@@ -103,6 +106,13 @@ class Notebook:
             self.ledger.reset()
             self.numbers = Numbers()
             self.comms.close()
+
+    async def load_optional(self, package):
+        """Make a package importable; False where this page can not have it."""
+        # A site without it, or a network that is gone, is no reason to lose a cell's values.
+        with contextlib.suppress(Exception):
+            await self._load(package)
+        return importlib.util.find_spec(package) is not None
 
     # --- What comes outside of cells -------------------------------------------------------------
 

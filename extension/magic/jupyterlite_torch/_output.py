@@ -58,8 +58,9 @@ class Output:
             stream.write(text)
 
     def display(self, text, identifier, update=False):
-        """Show a plain text that can be updated."""
-        content = {"data": {"text/plain": text}, "transient": {"display_id": identifier}}
+        """Show a plain text that can be updated; None shows nothing any more."""
+        data = {} if text is None else {"text/plain": text}
+        content = {"data": data, "transient": {"display_id": identifier}}
         with self._placed():
             self._display("update_display_data" if update else "display_data", content)
 

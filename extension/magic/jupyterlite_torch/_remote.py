@@ -2,7 +2,7 @@
 
 import secrets
 
-from . import _arrays, _safetensors, _values
+from . import _arrays, _progress, _safetensors, _values
 from ._errors import TransferError
 
 #: Tensors up to this many bytes together travel with the cell's own messages.
@@ -11,8 +11,8 @@ EAGER_BYTES = 2**20
 MAX_ARRAY_BYTES = 2**31 - 1
 
 
-async def send(push, channel):
-    """Send the arrays of a Push; return (`metadata.torch.push`, binary parts for the request)."""
+async def send(push, channel, output=None):
+    """Send the arrays of a Push, with a bar in `output`; return (`metadata.torch.push`, binary parts for the request)."""
     described = {
         "values": push.values,
         "device": push.device,
@@ -22,12 +22,17 @@ async def send(push, channel):
     }
     if not push.arrays.arrays:
         return described, ()
-    pieces, size = push.arrays.file()
+    pieces, size, checksums = push.arrays.file()
     if size <= EAGER_BYTES:
         described["tensors"] = "buffer"
         return described, (b"".join(pieces),)
     upload = secrets.token_urlsafe(18)
-    await channel.upload(upload, pieces, size)
+    names = ", ".join(f"`{name}`" for name in push.values)
+    try:
+        with _progress.shown(output, f"{names} to the server", size) as progress:
+            await channel.upload(upload, pieces, size, checksums, progress.moved)
+    except TransferError as error:
+        raise TransferError(f"{names} ({_arrays.size(size)}) can not be sent: {error}") from None
     described["tensors"] = {"upload": upload}
     return described, ()
 
@@ -54,13 +59,21 @@ class Values:
     def __init__(self, described, buffers):
         self.described = described
         self._arrays = {}
+        self._names = None
         #: Why a tensor could not be fetched, by its key.
         self.failed = {}
         #: Checksums of arrays that the server has summed up, by the array's id.
         self.checksums = {}
         #: The tensors that are to be fetched.
-        self.large = [t for t in described.get("tensors", ()) if t["handle"]]
-        small = [t for t in described.get("tensors", ()) if not t["handle"]]
+        tensors = described.get("tensors", ())
+        self.large = [t for t in tensors if t["handle"]]
+        small = [t for t in tensors if not t["handle"] and "error" not in t]
+        for tensor in tensors:
+            if "error" in tensor:
+                self.failed[tensor["key"]] = TransferError(
+                    f"`{self.name_of(tensor['key'])}` ({_arrays.size(tensor['nbytes'])}) is still on "
+                    f"the server and can not be brought back: {tensor['error']}"
+                )
         if small:
             view = memoryview(buffers[0])
             start = _safetensors.header_size(view[:8])
@@ -71,19 +84,25 @@ class Values:
                 incoming.destination[:] = view[entry.start : entry.start + entry.nbytes]
                 self._arrays[entry.key] = incoming.array
 
-    async def fetch(self, transport, channel):
-        """Fetch what did not come with the reply."""
+    async def fetch(self, transport, channel, output=None):
+        """Fetch what did not come with the reply, with a bar in `output`."""
+        names = dict.fromkeys(self.name_of(tensor["key"]) for tensor in self.large)
+        label = f"{', '.join(f'`{name}`' for name in names)} from the server"
+        total = sum(tensor["nbytes"] for tensor in self.large)
         try:
-            for tensor in self.large:
-                key = tensor["key"]
-                try:
-                    self._arrays[key] = await self._fetch(tensor, transport, channel)
-                except Exception as error:
-                    self.failed[key] = error
+            with _progress.shown(output, label, total) as progress:
+                for tensor in self.large:
+                    key = tensor["key"]
+                    try:
+                        self._arrays[key] = await self._fetch(
+                            tensor, transport, channel, progress.moved
+                        )
+                    except Exception as error:
+                        self.failed[key] = error
         finally:
             channel.release(tensor["handle"] for tensor in self.large)
 
-    async def _fetch(self, tensor, transport, channel):
+    async def _fetch(self, tensor, transport, channel, moved):
         code = _safetensors.CODES[tensor["dtype"]]
         incoming = _arrays.Incoming(self.name_of(tensor["key"]), code, tensor["shape"])
         headers = {**channel.session_headers, "Torch-Handle": tensor["handle"]}
@@ -95,7 +114,8 @@ class Values:
                 raise ValueError("the file is not the tensor that was announced")
             return destination
 
-        await transport.download("tensors", headers, place)
+        name = self.name_of(tensor["key"])
+        await transport.download("tensors", headers, place, name, tensor["crc32"], moved)
         array = incoming.array
         if array.nbytes == tensor["nbytes"]:
             self.checksums[id(array)] = tuple(tensor["crc32"])
@@ -103,16 +123,24 @@ class Values:
 
     def name_of(self, key):
         """Return the name under which a tensor is known to the user."""
-        for name, tree in self.described["values"].items():
-            if key in tensor_keys(tree):
-                return name
-        return "the result"
+        if self._names is None:
+            trees = self.described["values"].items()
+            self._names = {key: name for name, tree in trees for key in tensor_keys(tree)}
+        return self._names.get(key, "the result")
 
     def decode(self, tree):
         """Return the value of a tree; KeyError with the key of a tensor that is not there."""
         return _values.decode(tree, lambda kind, key: self._leaf(kind, key))
 
+    @property
+    def packages(self):
+        """What has to be loaded for `decode`."""
+        trees = [*self.described["values"].values(), self.described.get("result")]
+        return ["scipy"] if "sparse" in _values.kinds(trees) else []
+
     def _leaf(self, kind, key):
+        if kind in _values.COMPOSITE:
+            return _arrays.compose(kind, key)
         array = self._arrays[key]
         return array[()] if kind == "scalar" else array
 
