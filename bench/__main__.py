@@ -2,9 +2,12 @@
 
 A warm cell without arrays is held against an empty local cell of the same page and the same code
 through jupyter_client, run before. Arrays are held against `fetch` in a worker of the same page, from a plain
-static server and to a server that forgets what it reads; each figure of ours is the time of whole
-cells, with their checksums. Medians; the cells and the transfers of a pair take turns. Server and page
-share this machine.
+static server and to a server that forgets what it reads; each figure of ours is the time of the
+whole cell, with its checksums, and of the local cell that reads the array. Medians; the cells and
+the transfers of a pair take turns. Server and page share this machine.
+
+With `--native`, CPython's clients of the proxy, ipyparallel, jupyter-kernel-client and the JSON way
+are measured as well, those that are installed.
 """
 
 import argparse
@@ -21,10 +24,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from jupyter_client import KernelManager
 
+from bench import native
+from bench.memory import MemoryWatch, chromiums, proxies
 from lite_site.browser import BrowserError, Chromium
 from lite_site.child import Child, unwind_when_told_to_end
 from lite_site.notebook import SERVER_KEY, SESSION_KEY, Notebook
@@ -35,8 +41,12 @@ from lite_site.serve import SiteError, running
 DRIVER = Path(__file__).with_name("drive.js")
 SITE = Path(__file__).resolve().parents[1] / "lite_site" / "_output"
 NAME = "bench.ipynb"
-CELL_TARGET_MS = 25
-TRANSFER_TARGET = 2
+MIB = 2**20
+#: What each way of an array has to reach of the browser's own rate.
+RATE_TARGET = 0.85
+CELL_TARGET_MS = 8
+MANY_TARGET = 3
+MEMORY_TARGET_MIB = 64
 # One figure; the first waits for Pyodide and torch.
 TIMEOUT_S = 180
 
@@ -49,15 +59,28 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     options = _parser().parse_args(arguments)
     unwind_when_told_to_end()
+    arrays = [
+        {"name": f"{mib} MiB {dtype}", "bytes": mib * MIB, "dtype": dtype, "pairs": pairs}
+        for mib, dtype, pairs in (
+            (options.mib, "float32", options.pairs),
+            (64, "bfloat16", options.pairs),
+            (1024, "float32", 3),
+        )
+    ]
+    if options.quick:
+        arrays.pop()
+    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     try:
         direct = through_jupyter_client(options.cells)
-        measured = in_the_page(options)
+        measured = in_the_page(options, arrays)
     except (BenchError, BrowserError, ProxyError, SiteError) as error:
         sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
     measured["direct"] = direct
-    report(measured, options.mib)
+    report(measured, arrays)
+    if options.native:
+        native.report()
 
 
 def through_jupyter_client(count: int) -> list[float]:
@@ -80,43 +103,59 @@ def through_jupyter_client(count: int) -> list[float]:
     return times[5:]
 
 
-def in_the_page(options: argparse.Namespace) -> dict[str, list[float]]:
-    """Milliseconds by what was measured."""
-    size = options.mib * 2**20
+def in_the_page(
+    options: argparse.Namespace, arrays: list[dict[str, Any]]
+) -> dict[str, list[float]]:
+    """What was measured, by name: milliseconds, or for memory bytes."""
     measured: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        file = folder / "bytes.bin"
-        with file.open("wb") as out:
-            for _ in range(options.mib):
-                out.write(os.urandom(2**20))
-        static = stack.enter_context(peer("static", str(file)))
+        for size in {array["bytes"] for array in arrays}:
+            with (folder / str(size)).open("wb") as out:
+                for _ in range(size // MIB):
+                    out.write(os.urandom(MIB))
+        static = stack.enter_context(peer("static", str(folder)))
         sink = stack.enter_context(peer("sink"))
         site = RunServer(options.site)
         site.overlay["lite-run/run.js"] = DRIVER.read_bytes()
         stack.enter_context(running(site))
         proxy = stack.enter_context(LocalProxy("--origin", site.origin))
+        where = {"base": site.base, "path": NAME}
         storage = {
-            SERVER_KEY.format(base=site.base): json.dumps({"url": proxy.url, "token": proxy.token}),
-            SESSION_KEY.format(base=site.base, path=NAME): secrets.token_urlsafe(24),
+            SERVER_KEY.format(**where): json.dumps({"url": proxy.url, "token": proxy.token}),
+            SESSION_KEY.format(**where): secrets.token_urlsafe(24),
         }
         empty = Notebook(NAME, nbformat.v4.new_notebook()).for_the_page()
         url = site.offer(NAME, empty, storage, False)
         site.job["bench"] = {
             "cells": options.cells,
             "pairs": options.pairs,
-            "size": size,
-            "download": f"{static}/{file.name}",
+            "arrays": arrays,
+            "download": static,
             "upload": f"{sink}/",
         }
         events = site.events
+        watch = stack.enter_context(MemoryWatch(lambda: chromiums() | proxies()))
         with Chromium(url, lambda: events.put({"type": "failed", "reason": "Chromium ended"})):
             while (event := _next(events))["type"] != "done":
                 if event["type"] == "failed":
                     raise BenchError(event["reason"])
                 if event["type"] == "measured":
-                    measured.setdefault(event["name"], []).append(event["ms"])
+                    name, value = event["name"], event["value"]
+                    if name.startswith("memory"):
+                        for kind, growth in _growth(watch, *value).items():
+                            measured.setdefault(f"{name} {kind}", []).append(growth)
+                    else:
+                        measured.setdefault(name, []).append(value)
     return measured
+
+
+def _growth(watch: MemoryWatch, start: float, stop: float) -> dict[str, float]:
+    """The most that processes of a kind grew by, in bytes."""
+    grown: dict[str, float] = {}
+    for pid, kind in watch.kinds.items():
+        grown[kind] = max(grown.get(kind, 0), watch.growth(pid, start, stop))
+    return grown
 
 
 def _next(events: queue.Queue[dict]) -> dict:
@@ -134,11 +173,10 @@ def peer(*arguments: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{int(child.process.stdout.readline())}"
 
 
-def report(measured: dict[str, list[float]], mib: int) -> None:
+def report(measured: dict[str, list[float]], arrays: list[dict[str, Any]]) -> None:
     """Print the table."""
-    middle = {name: statistics.median(times) for name, times in measured.items()}
-    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores\n")
-    print(f"A warm cell without arrays, medians of {len(measured['remote'])}, in ms")
+    middle = {name: statistics.median(values) for name, values in measured.items()}
+    print(f"\nA warm cell without arrays, medians of {len(measured['remote'])}, in ms")
     labels = {
         "remote": "%%torch cell",
         "local": "empty local cell",
@@ -146,25 +184,58 @@ def report(measured: dict[str, list[float]], mib: int) -> None:
     }
     for name, label in labels.items():
         spread = statistics.quantiles(measured[name], n=20)
-        print(
-            f"  {label:38} {middle[name]:8.1f}   (5 to 95 %: {spread[0]:.1f} to {spread[-1]:.1f})"
-        )
+        _line(label, f"{middle[name]:.1f}", f"5 to 95 %: {spread[0]:.1f} to {spread[-1]:.1f}")
     extra = middle["remote"] - middle["local"] - middle["direct"]
-    _compare("more than both together", f"{extra:8.1f} ms", CELL_TARGET_MS, extra, " ms")
-    print(f"\n{mib} MiB of float32, medians of {len(measured['cell up'])} pairs, in s")
+    _target("more than both together", extra, "at most", CELL_TARGET_MS, "ms")
+
+    print(
+        f"\n1,000 tensors of 4 KiB beside one of 4 MiB, medians of {len(measured['many up'])}, in ms"
+    )
     for way, label in {"down": "to the browser", "up": "to the server"}.items():
-        for name in (f"cell {way}", f"fetch {way}"):
-            who = "whole cells" if name.startswith("cell") else "the browser's own fetch"
-            seconds = middle[name] / 1000
-            rate = mib * 2**20 / seconds / 1e9
-            print(f"  {label + ', ' + who:38} {seconds:8.2f}   ({rate:.2f} GB/s)")
-        ratio = middle[f"cell {way}"] / middle[f"fetch {way}"]
-        _compare("ratio", f"{ratio:8.2f}", TRANSFER_TARGET, ratio, "")
+        one, many = middle[f"one {way}"], middle[f"many {way}"]
+        _line(label, f"{many:.0f}", f"one: {one:.0f}")
+        _target("ratio", many / one, "at most", MANY_TARGET)
+
+    for array in arrays:
+        name, size = array["name"], array["bytes"]
+        print(f"\n{name}, medians of {len(measured[f'pull {name}'])}, in s")
+        for own, theirs in {"pull": ("get",), "push": ("put", "put parts")}.items():
+            if f"{own} {name}" not in middle:
+                continue
+            for way in (own, *theirs):
+                seconds = middle[f"{way} {name}"] / 1000
+                _line(WAYS[way], f"{seconds:.2f}", f"{size / seconds / 1e9:.2f} GB/s")
+            best = min(middle[f"{way} {name}"] for way in theirs)
+            _target(
+                "of the browser's rate", best / middle[f"{own} {name}"], "at least", RATE_TARGET
+            )
+
+    name = arrays[0]["name"]
+    print(f"\nMemory that {name} needs above the arrays, medians of peaks, in MiB")
+    for way, label in {"down": "to the browser", "up": "to the server"}.items():
+        for kind in ("renderer", "proxy"):
+            figure = middle[f"memory {way} {name} {kind}"] / MIB
+            _target(f"{label}, {kind}", figure, "at most", MEMORY_TARGET_MIB, "MiB")
 
 
-def _compare(label: str, figure: str, target: float, value: float, unit: str) -> None:
-    verdict = "met" if value <= target else "MISSED"
-    print(f"  {label:38} {figure}   target: at most {target}{unit}, {verdict}")
+WAYS = {
+    "pull": "to the browser, whole %%torch cell",
+    "get": "the browser's own fetch",
+    "push": "to the server, whole %%torch cell",
+    "put": "the browser's own PUT",
+    "put parts": "32 MiB parts, two at a time",
+}
+
+
+def _line(label: str, figure: str, note: str) -> None:
+    print(f"  {label:38} {figure:>8}   ({note})")
+
+
+def _target(label: str, value: float, bound: str, target: float, unit: str = "") -> None:
+    met = value <= target if bound == "at most" else value >= target
+    unit = f" {unit}" if unit else ""
+    verdict = "met" if met else "MISSED"
+    print(f"  {label:38} {value:8.2f}{unit}   target: {bound} {target}{unit}, {verdict}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -177,7 +248,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--site", type=Path, default=SITE, metavar="DIR", help="a built site")
     add("--cells", type=int, default=50, help="cells of each kind (%(default)s)")
     add("--pairs", type=int, default=7, help="transfers of each kind (%(default)s)")
-    add("--mib", type=int, default=256, help="size of the array (%(default)s)")
+    add("--mib", type=int, default=256, help="size of the first array (%(default)s)")
+    add("--quick", action="store_true", help="leave out the largest array")
+    add("--native", action="store_true", help="measure native clients, too, with what is installed")
     return parser
 
 

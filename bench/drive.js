@@ -31,37 +31,55 @@ async function appeared(look) {
 }
 
 // The browser's own transfers, in a worker as the Python kernel is. Down, the bytes end in one
-// array, which is there before and is therefore as warm as ours; up, they are one request's body.
+// array, which is there before and is therefore as warm as ours; up, they are one request's body or
+// parts of it, two at a time.
 const WORKER = `
+const PART = 32 * 2 ** 20;
 let bytes;
-self.onmessage = async ({ data: { url, up, size } }) => {
-  bytes ??= new Uint8Array(size).fill(7);
-  const began = performance.now();
-  let moved = 0;
-  if (up) {
-    moved = Number(await (await fetch(url, { method: 'PUT', body: bytes })).text());
-  } else {
-    const reader = (await fetch(url, { cache: 'no-store' })).body.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      bytes.set(value, moved);
-      moved += value.length;
+async function put(url, body) {
+  return Number(await (await fetch(url, { method: 'PUT', body })).text());
+}
+async function putParts(url, body) {
+  let next = 0, moved = 0;
+  async function lane() {
+    while (next < body.length) {
+      const start = next;
+      next += PART;
+      const count = await put(url, body.subarray(start, start + PART));
+      moved += count;
     }
   }
+  await Promise.all([lane(), lane()]);
+  return moved;
+}
+async function get(url, into) {
+  const reader = (await fetch(url, { cache: 'no-store' })).body.getReader();
+  for (let moved = 0; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return moved;
+    into.set(value, moved);
+    moved += value.length;
+  }
+}
+const ways = { get, put, putParts };
+self.onmessage = async ({ data: { way, url, size } }) => {
+  if (bytes?.length !== size) bytes = new Uint8Array(size).fill(7);
+  const began = performance.now();
+  const moved = await ways[way](url, bytes);
   const ms = performance.now() - began;
   self.postMessage(moved === size ? { ms } : { error: moved + ' bytes of ' + size + ' moved' });
 };`;
 
 function transfers() {
   const worker = new Worker(URL.createObjectURL(new Blob([WORKER], { type: 'text/javascript' })));
-  return message =>
+  const transfer = message =>
     new Promise((resolve, reject) => {
       worker.onerror = event => reject(new Error(event.message));
       worker.onmessage = ({ data }) =>
         data.error ? reject(new Error(data.error)) : resolve(data.ms);
       worker.postMessage(message);
     });
+  return { transfer, end: () => worker.terminate() };
 }
 
 /** Run one cell; the milliseconds until its reply and its last output are here. */
@@ -75,37 +93,121 @@ async function run(kernel, code) {
   return ms;
 }
 
+const TORCH = { float32: [4, 'np.float32'], bfloat16: [2, null] };
+const PULL = '%%torch --no-auto -o y=_source\npass';
+// Arrays come when a local cell reads them.
+const READ = 'np.shape(y);';
+
+/** The rounds of each measure: the first ones warm up caches of all kinds. */
+async function rounds(count, warm, round) {
+  for (let n = -warm; n < count; n++) {
+    await round(n >= 0);
+  }
+}
+
+/** A cell without arrays, beside an empty local one. */
+async function cells(cell, job, tell) {
+  await rounds(job.cells, 5, async counts => {
+    const local = await cell('pass');
+    const remote = await cell('%%torch\npass');
+    if (counts) {
+      await tell('local', local);
+      await tell('remote', remote);
+    }
+  });
+}
+
+/** Many small tensors beside one of the same bytes. */
+async function many(cell, job, tell) {
+  const one = 'torch.rand(2**20)';
+  const parts = '[torch.rand(1024) for _ in range(1000)]';
+  await cell(`%%torch --no-auto\n_one, _many = ${one}, ${parts}\nNone`);
+  await cell('one = np.random.rand(2**19)\nmany = [np.random.rand(512) for _ in range(1000)]');
+  const pull = async name =>
+    (await cell(`%%torch --no-auto -o y=${name}\npass`)) + (await cell('y;'));
+  await rounds(job.pairs, 1, async counts => {
+    const times = { 'one down': await pull('_one'), 'many down': await pull('_many') };
+    await cell('one += 1\nfor each in many: each += 1');
+    times['one up'] = await cell('%%torch\nlen(one);');
+    times['many up'] = await cell('%%torch\nlen(many);');
+    for (const [name, ms] of Object.entries(times)) {
+      if (counts) {
+        await tell(name, ms);
+      }
+    }
+  });
+  await cell('del one, many, y');
+}
+
+async function make(cell, { bytes, dtype }) {
+  const [size, numpy] = TORCH[dtype];
+  const count = bytes / size;
+  await cell(`%%torch --no-auto\n_source = torch.rand(${count}).to(torch.${dtype}); None`);
+  if (numpy) {
+    await cell(`x = np.random.default_rng(0).random(${count}, dtype=${numpy})`);
+  }
+  return Boolean(numpy);
+}
+
+/** What the processes hold more while an array goes each way, told as the times between which. */
+async function memory(cell, job, array, tell) {
+  const now = () => (performance.timeOrigin + performance.now()) / 1000;
+  await make(cell, array);
+  await rounds(3, 1, async counts => {
+    let began = now();
+    await cell(PULL);
+    await cell(READ);
+    if (counts) {
+      await tell(`memory down ${array.name}`, [began, now()]);
+    }
+    await cell('del y\nx += 1');
+    began = now();
+    await cell('%%torch -i x\nlen(x);');
+    if (counts) {
+      await tell(`memory up ${array.name}`, [began, now()]);
+    }
+  });
+  await cell('del x');
+}
+
+/** An array each way, beside the browser's own transfers of as many bytes. */
+async function arrays(cell, job, array, tell) {
+  const { transfer, end } = transfers();
+  const { name, bytes } = array;
+  const up = await make(cell, array);
+  await rounds(array.pairs, 1, async counts => {
+    const times = {
+      'get': await transfer({ way: 'get', url: `${job.download}/${bytes}`, size: bytes }),
+      'pull': (await cell(PULL)) + (await cell(READ))
+    };
+    await cell('del y');
+    if (up) {
+      times.put = await transfer({ way: 'put', url: job.upload, size: bytes });
+      times['put parts'] = await transfer({ way: 'putParts', url: job.upload, size: bytes });
+      // Changed, so that the cell has to send it again.
+      await cell('x += 1');
+      times.push = await cell('%%torch -i x\nlen(x);');
+    }
+    for (const [way, ms] of Object.entries(times)) {
+      if (counts) {
+        await tell(`${way} ${name}`, ms);
+      }
+    }
+  });
+  if (up) {
+    await cell('del x');
+  }
+  end();
+}
+
 async function measure(kernel, job, tell) {
   const cell = code => run(kernel, code);
-  const { cells, pairs, size, download, upload } = job.bench;
-  for (let n = 0; n < 5; n++) {
-    await cell('pass');
-    await cell('%%torch\npass');
-  }
-  for (let n = 0; n < cells; n++) {
-    await tell('local', await cell('pass'));
-    await tell('remote', await cell('%%torch\npass'));
-  }
-  const fetchOnly = transfers();
-  const count = size / 4;
-  await cell(`import numpy as np\nx = np.random.default_rng(0).random(${count}, dtype="f4")`);
-  await cell(`%%torch\nsource = torch.rand(${count}); None\n_source = source; del source`);
-  for (let n = -1; n < pairs; n++) {
-    const down = await fetchOnly({ url: download, up: false, size });
-    // The second reads the array, for which it is fetched.
-    const ours =
-      (await cell('%%torch --no-auto -o y=_source\npass')) + (await cell('y.ravel();'));
-    const up = await fetchOnly({ url: upload, up: true, size });
-    // Changed, so that the cell has to send it again.
-    await cell('x[:] = x[::-1].copy()');
-    const push = await cell('%%torch\nlen(x);');
-    // The first round warms up caches of all kinds.
-    if (n >= 0) {
-      await tell('fetch down', down);
-      await tell('cell down', ours);
-      await tell('fetch up', up);
-      await tell('cell up', push);
-    }
+  await cell('import numpy as np');
+  await cells(cell, job, tell);
+  await many(cell, job, tell);
+  await memory(cell, job, job.arrays[0], tell);
+  for (const array of job.arrays) {
+    await arrays(cell, job, array, tell);
   }
 }
 
@@ -121,7 +223,7 @@ async function drive(job) {
     const kernel = panel.sessionContext.session.kernel;
     await kernel.info;
     await send({ type: 'ready' });
-    await measure(kernel, job, (name, ms) => send({ type: 'measured', name, ms }));
+    await measure(kernel, job.bench, (name, value) => send({ type: 'measured', name, value }));
     await send({ type: 'done' });
   } catch (error) {
     await send({ type: 'failed', reason: String(error?.message ?? error) });

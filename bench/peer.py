@@ -1,6 +1,6 @@
 """What the browser's own `fetch` is measured against: a plain static server, or a bare sink.
 
-`python -m bench.peer static FILE` serves the folder of FILE with the standard library's server;
+`python -m bench.peer static FOLDER` serves a folder with the standard library's server;
 `python -m bench.peer sink` reads a request's body and forgets it. Both take a free port, print it,
 and let every page in, since they hold nothing.
 """
@@ -31,9 +31,9 @@ class StaticHandler(http.server.SimpleHTTPRequestHandler):
         """Print nothing for each request."""
 
 
-def static(file: Path) -> None:
-    """Serve the file's folder until the process is ended."""
-    handler = functools.partial(StaticHandler, directory=str(file.parent))
+def static(folder: Path) -> None:
+    """Serve a folder until the process is ended."""
+    handler = functools.partial(StaticHandler, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     print(server.server_port, flush=True)
     server.serve_forever()

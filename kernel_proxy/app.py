@@ -24,6 +24,7 @@ from .sessions import Sessions
 from .settings import Proxy
 from .state import State
 from .tensor_handler import TensorsHandler
+from .tensors import Budget
 
 TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"
 DEFAULT_PORT = 8889
@@ -39,6 +40,7 @@ class KernelProxy(ExtensionApp):
         """Build the proxy from what the server was started with."""
         server = self.serverapp
         options = server.proxy_options
+        self._budget = Budget(options.limits.shared_memory_bytes)
         sessions = Sessions(self._new_session, options.limits.max_sessions, self.log)
         self.proxy = Proxy(sessions, options.tokens, set(options.origins), self.log, options.limits)
         self.settings["kernel_proxy"] = self.proxy
@@ -53,8 +55,9 @@ class KernelProxy(ExtensionApp):
             server.root_dir,
             independent=state.keep,
         )
+        limits = self.proxy.limits
         return Session(
-            identifier, state.session(identifier), processes, self.proxy.limits, self.log
+            identifier, state.session(identifier), processes, limits, self._budget, self.log
         )
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
@@ -245,7 +248,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=8192,
         metavar="MIB",
-        help="memory of each session for arrays on their way, in MiB (default %(default)s)",
+        help="memory of all sessions for arrays on their way, in MiB (default %(default)s)",
     )
     add(
         "--event-log",

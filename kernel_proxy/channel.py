@@ -104,6 +104,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             if new:
                 await self.proxy.sessions.end(session.id)
             raise
+        if frame.get("log") is None and not session.listeners:
+            session.tensors.forget_page()
         seq = frame.get("seq")
         log = session.log
         if frame.get("log") != log.id or not isinstance(seq, int) or not 0 <= seq <= log.last:

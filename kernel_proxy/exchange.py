@@ -68,10 +68,7 @@ class Exchange:
         except AgentFailure as error:
             return {"failure": str(error)}, ()
         self._exported = [segment["id"] for segment in outcome["segments"]]
-        try:
-            small, _ = self._hold(outcome)
-        except Refused as error:
-            return {"failure": str(error)}, ()
+        small, _ = self._hold(outcome)
         return outcome, small
 
     def _hold(
@@ -84,11 +81,11 @@ class Exchange:
         handles: list[str] = []
         for segment in outcome.pop("segments"):
             try:
-                handle, memory = self._tensors.hold(segment["path"], peeked)
-            except Refused:
-                for held in handles:
-                    self._tensors.release(held)
-                raise
+                handle, memory = self._tensors.hold(segment["path"], segment["size"], peeked)
+            except (Refused, OSError, ValueError) as error:
+                for key in segment["keys"]:
+                    tensors[key]["error"] = str(error)
+                continue
             if segment["eager"]:
                 small = (bytes(memory.view),)
                 self._tensors.release(handle)

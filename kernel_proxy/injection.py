@@ -29,12 +29,10 @@ def serve():
     import zmq
     from IPython import get_ipython
     kernel = get_ipython().kernel
-    agent, batch = sys.modules["PREFIXagent"], sys.modules["PREFIXbatch"]
+    agent, export = sys.modules["PREFIXagent"], sys.modules["PREFIXexport"]
     def aside(comm, message):
         data = message["content"]["data"]
-        for identifier in data["release"]:
-            if segment := batch.outgoing.pop(identifier, None):
-                segment.close()
+        export.release(data["release"])
         answer = {"ok": None}
         try:
             if data["method"]:
@@ -56,9 +54,14 @@ def code() -> str:
     # Each after what it imports. Read as files: importing the agent here would import torch.
     modules = {
         "values": wire / "_values.py",
+        "kinds": wire / "_kinds.py",
         "safetensors": wire / "_safetensors.py",
         "segment": proxy / "segment.py",
+        "failure": proxy / "agent" / "failure.py",
+        "forms": proxy / "agent" / "forms.py",
         "known": proxy / "agent" / "known.py",
+        "pool": proxy / "agent" / "pool.py",
+        "export": proxy / "agent" / "export.py",
         "batch": proxy / "agent" / "batch.py",
         "held": proxy / "agent" / "held.py",
         "memory": proxy / "agent" / "memory.py",
@@ -76,5 +79,4 @@ def call(method: str, arguments: str) -> str:
 
 def forget_exports() -> str:
     """Return the expression that gives back the memory of what was exported to an earlier proxy."""
-    held = f"__import__('{_PREFIX}batch').outgoing"
-    return f"[{held}.popitem()[1].close() for _ in range(len({held}))]"
+    return f"__import__('{_PREFIX}export').forget()"

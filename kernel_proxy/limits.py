@@ -13,7 +13,7 @@ class Limits:
     hello_bytes: int = 4096
     #: Seconds in which a new WebSocket must say its token.
     hello_s: float = 10
-    #: Shared memory for tensors on their way, each session, in bytes.
+    #: Shared memory for tensors on their way, of all sessions together, in bytes.
     shared_memory_bytes: int = 8 * 2**30
     #: Events of a session that wait for their page, on disk, in bytes.
     event_log_bytes: int = 2**30

@@ -7,8 +7,14 @@ bound by the 64 MiB that a container gives /dev/shm. The other process opens it 
 
 import mmap
 import os
+import signal
 import sys
 import tempfile
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class Segment:
@@ -22,19 +28,49 @@ class Segment:
     def create(cls, size: int) -> "Segment":
         """Allocate a segment; OSError when the system has no room for it."""
         if sys.platform == "linux":
-            fd = os.memfd_create("jupyterlite-torch", os.MFD_CLOEXEC)
+            made = os.memfd_create("jupyterlite-torch", os.MFD_CLOEXEC)
+            try:
+                # A memfd's own descriptor is not counted as a writer, see `unshared`.
+                fd = os.open(f"/proc/self/fd/{made}", os.O_RDWR | os.O_CLOEXEC)
+            finally:
+                os.close(made)
             path, named = f"/proc/{os.getpid()}/fd/{fd}", False
         else:
             fd, path = tempfile.mkstemp(prefix="jupyterlite-torch-")
             named = True
-        os.ftruncate(fd, size)
-        return cls(fd, size, path, named)
+        segment = cls(fd, size, path, named)
+        try:
+            os.ftruncate(fd, size)
+        except OSError:
+            segment.close()
+            raise
+        return segment
 
     @classmethod
-    def open(cls, path: str) -> "Segment":
-        """Open a segment that another process made; its size is what the file says."""
+    def open(cls, path: str, size: int | None = None) -> "Segment":
+        """Open a segment that another process made, of which the first `size` bytes are used."""
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        return cls(fd, os.fstat(fd).st_size, path)
+        whole = os.fstat(fd).st_size
+        if size is not None and not 0 <= size <= whole:
+            os.close(fd)
+            raise ValueError(f"{size} bytes of a segment of {whole}")
+        return cls(fd, whole if size is None else size, path)
+
+    def unshared(self) -> bool:
+        """True when no other process has it open or mapped any more, also one that was killed.
+
+        The system grants a write lease only then (Linux).
+        """
+        if sys.platform != "linux":
+            return False
+        try:
+            # Who opens it this very moment would end this process with SIGIO.
+            fcntl.fcntl(self.fd, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(self.fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError:
+            return False
+        fcntl.fcntl(self.fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return True
 
     @property
     def view(self) -> memoryview:

@@ -28,7 +28,7 @@ from .messages import (
 )
 from .replay import has_reply, replay
 from .state import SessionFolder
-from .tensors import Tensors
+from .tensors import Budget, Tensors
 
 #: How many message IDs are remembered, to take no request twice after a cut.
 _REMEMBERED_REQUESTS = 10_000
@@ -59,6 +59,7 @@ class Session:
         folder: SessionFolder,
         processes: Processes,
         limits: Limits,
+        budget: Budget,
         logger: logging.Logger,
     ):
         record = folder.load("session") or {}
@@ -72,7 +73,7 @@ class Session:
         memory = min(limits.event_memory_bytes, limits.event_log_bytes)
         self.log = EventLog(files, memory, logger)
         self.cells = Cells(folder.load("cells"))
-        self.tensors = Tensors(limits.shared_memory_bytes)
+        self.tensors = Tensors(budget)
         self._exchange = Exchange(self.tensors)
         self.listeners: dict[object, int] = {}
         self.execution_state = "starting"

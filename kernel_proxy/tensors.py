@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 import time
+import zlib
 from typing import Any
 
 from jupyterlite_torch import _safetensors
@@ -10,8 +11,37 @@ from jupyterlite_torch import _safetensors
 from .errors import Refused
 from .segment import Segment
 
+#: How often a part of an upload may arrive changed before the upload is refused.
+CHANGED_PARTS = 3
 #: Seconds without a new part after which an upload's page is taken for gone.
 ABANDONED_AFTER_S = 60
+
+
+class Budget:
+    """Shared memory that all sessions of a proxy may hold together: `total` bytes."""
+
+    def __init__(self, total: int):
+        self.total, self.used = total, 0
+
+    def take(self, size: int) -> None:
+        """Count `size` bytes more; Refused when there is no room for them."""
+        if self.used + size > self.total:
+            raise Refused(
+                f"the server has room for {_size(self.total)} of arrays on their way, of which "
+                f"{_size(self.total - self.used)} are free. Send or bring back less at once, or "
+                "start it with a larger --shared-memory.",
+                "too-large",
+                413,
+            )
+        self.used += size
+
+    def give_back(self, size: int) -> None:
+        """Count `size` bytes less."""
+        self.used -= size
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 2**20:,.0f} MiB"
 
 
 class Upload:
@@ -20,6 +50,7 @@ class Upload:
     def __init__(self, size: int):
         self.segment = Segment.create(size)
         self.last_part = time.monotonic()
+        self.changed = 0
         self._parts: dict[int, int] = {}
 
     def add(self, start: int, length: int) -> None:
@@ -39,36 +70,26 @@ class Upload:
 
 
 class Tensors:
-    """Handles and uploads of one session, within `budget` bytes of shared memory."""
+    """Handles and uploads of one session, within the `budget` that it shares with the others."""
 
-    def __init__(self, budget: int):
-        self.budget = budget
+    def __init__(self, budget: Budget):
+        self._budget = budget
         self._handles: dict[str, Segment] = {}
         self._peeked: set[str] = set()
         self._uploads: dict[str, Upload] = {}
 
-    @property
-    def nbytes(self) -> int:
-        """Shared memory held now, in bytes."""
-        uploads = (upload.segment for upload in self._uploads.values())
-        return sum(segment.size for segment in (*self._handles.values(), *uploads))
-
-    def hold(self, path: str, peeked: bool = False) -> tuple[str, Segment]:
-        """Take over a segment that the agent has written; return its handle's ID and the segment.
+    def hold(self, path: str, size: int, peeked: bool = False) -> tuple[str, Segment]:
+        """Take over `size` bytes of a segment that the agent has written; return its handle's ID and
+        the segment. Refused when they are too many.
 
         One that was `peeked` is not a cell's: the next cell leaves it alone.
         """
-        segment = Segment.open(path)
-        if self.nbytes + segment.size > self.budget:
-            size = segment.size
-            segment.close()
-            raise Refused(
-                f"{size} bytes are more than the server's budget for arrays on their way has left "
-                f"({self.budget - self.nbytes} of {self.budget} bytes). Bring back less at once, or "
-                "raise --shared-memory there.",
-                "too-large",
-                413,
-            )
+        self._budget.take(size)
+        try:
+            segment = Segment.open(path, size)
+        except BaseException:
+            self._budget.give_back(size)
+            raise
         identifier = secrets.token_urlsafe(18)
         self._handles[identifier] = segment
         if peeked:
@@ -93,7 +114,11 @@ class Tensors:
         """Give a handle's memory back."""
         self._peeked.discard(identifier)
         if segment := self._handles.pop(identifier, None):
-            segment.close()
+            self._close(segment)
+
+    def _close(self, segment: Segment) -> None:
+        self._budget.give_back(segment.size)
+        segment.close()
 
     def add_part(self, frame: dict[str, Any], buffers: tuple[bytes, ...]) -> dict[str, Any]:
         """Put a part of an upload into its place; return the frame that answers it."""
@@ -112,6 +137,14 @@ class Tensors:
                     "A part of an upload needs an ID, its place, the total and its bytes."
                 )
             upload = self._upload(identifier, total)
+            if zlib.crc32(buffers[0]) != frame.get("crc32"):
+                upload.changed += 1
+                if upload.changed > CHANGED_PARTS:
+                    raise Refused(
+                        f"{upload.changed} parts arrived changed: their bytes do not have the "
+                        "checksums that the page computed. Something between alters what is sent."
+                    )
+                return answer | {"changed": True}
             upload.segment.view[start : start + len(buffers[0])] = buffers[0]
             upload.add(start, len(buffers[0]))
         except (Refused, OSError) as error:
@@ -121,21 +154,20 @@ class Tensors:
     def drop(self, identifier: str) -> None:
         """Give up an upload, whole or not."""
         if upload := self._uploads.pop(identifier, None):
-            upload.segment.close()
+            self._close(upload.segment)
 
     def _upload(self, identifier: str, size: int) -> Upload:
         upload = self._uploads.get(identifier)
         if upload is None:
             self._drop_abandoned()
-            if self.nbytes + size > self.budget:
+            self._budget.take(size)
+            try:
+                upload = self._uploads[identifier] = Upload(size)
+            except OSError as error:
+                self._budget.give_back(size)
                 raise Refused(
-                    f"{size} bytes are more than the server's budget for arrays on their way has "
-                    f"left ({self.budget - self.nbytes} of {self.budget} bytes). Send less at once, "
-                    "or raise --shared-memory there.",
-                    "too-large",
-                    413,
-                )
-            upload = self._uploads[identifier] = Upload(size)
+                    f"the server has no shared memory for {_size(size)}: {error.strerror}."
+                ) from None
         elif upload.segment.size != size:
             raise Refused("The parts of this upload disagree on its size.")
         return upload
@@ -144,8 +176,7 @@ class Tensors:
         limit = time.monotonic() - ABANDONED_AFTER_S
         for identifier, upload in list(self._uploads.items()):
             if upload.last_part < limit:
-                upload.segment.close()
-                del self._uploads[identifier]
+                self.drop(identifier)
 
     @contextlib.contextmanager
     def incoming(self, tensors: object, buffers: tuple[bytes, ...]):
@@ -154,14 +185,15 @@ class Tensors:
             yield None
             return
         if tensors == "buffer" and buffers:
-            segment = Segment.create(len(buffers[0]))
+            # At most one frame: not counted.
+            segment, close = Segment.create(len(buffers[0])), Segment.close
             segment.view[:] = buffers[0]
         elif isinstance(tensors, dict) and (
             upload := self._uploads.get(str(tensors.get("upload")))
         ):
             if not upload.complete:
                 raise Refused("A part of the arrays for this cell is missing; run the cell again.")
-            segment = upload.segment
+            segment, close = upload.segment, self._close
             del self._uploads[str(tensors["upload"])]
         else:
             raise Refused("The arrays for this cell are not here; run the cell again.", "not-found")
@@ -173,12 +205,19 @@ class Tensors:
         except ValueError as error:
             raise Refused(str(error)) from None
         finally:
-            segment.close()
+            close(segment)
+
+    def forget_page(self) -> None:
+        """Give back what only the page that is gone could ask for; a cell that is queued has its
+        uploads still."""
+        self.release_cell()
+        for identifier, upload in list(self._uploads.items()):
+            if not upload.complete:
+                self.drop(identifier)
 
     def close(self) -> None:
         """Give everything back."""
         for identifier in list(self._handles):
             self.release(identifier)
-        for upload in self._uploads.values():
-            upload.segment.close()
-        self._uploads.clear()
+        for identifier in list(self._uploads):
+            self.drop(identifier)

@@ -50,7 +50,7 @@ class NativeNotebook:
         )
 
         async def load(package):
-            assert package == "numpy"
+            assert package in ("numpy", "scipy")
 
         self.notebook = Notebook(self.shell, self.connection, load, loop.run_until_complete)
         self.wait(self.connection.connect(url or proxy.url))

@@ -9,11 +9,8 @@ import urllib.request
 
 import websockets
 
-from jupyterlite_torch import _safetensors
+from jupyterlite_torch._download import Download
 from jupyterlite_torch._errors import ConnectError, TransferError
-
-#: How often a download is begun or gone on with.
-TRIES = 20
 
 
 class NativeTransport:
@@ -51,43 +48,36 @@ class NativeTransport:
             raise ConnectionError(str(error)) from None
         return _Socket(socket)
 
-    async def download(self, path, headers, place):
-        await asyncio.to_thread(self._download, path, headers, place)
-
-    def _download(self, path, headers, place):
-        """Goes on where it was after a break, as in the browser."""
-        size, data, received = None, None, 0
-        for _ in range(TRIES):
-            wanted = {"Range": f"bytes={received}-"} if received else {}
+    async def download(self, path, headers, place, name, checksums=None, moved=lambda count: None):
+        async def open_range(start, stop):
+            wanted = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
             request = urllib.request.Request(
                 self._base + path, headers={**headers, **self._origin, **wanted}
             )
-            # A header that is not whole is asked for again.
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                try:
-                    response = urllib.request.urlopen(request, timeout=60)
-                except urllib.error.HTTPError as error:
-                    with error:
-                        raise TransferError(json.loads(error.read())["message"]) from None
-                with response:
-                    if data is None:
-                        size = int(response.headers["Content-Length"])
-                        header = _whole(response, 8)
-                        start = _safetensors.header_size(header)
-                        header += _whole(response, start - 8)
-                        data, received = place(header, size), start
-                    while count := response.readinto(data[received - start :]):
-                        received += count
-            if received == size:
-                return
-        raise TransferError(f"The connection to {self.url} broke while an array came back.")
+            return await asyncio.to_thread(_Stream, request)
+
+        await Download(open_range, place, name, checksums, moved).run()
 
 
-def _whole(response, count):
-    data = response.read(count)
-    if len(data) < count:
-        raise http.client.IncompleteRead(data, count - len(data))
-    return data
+class _Stream:
+    def __init__(self, request):
+        try:
+            self._response = urllib.request.urlopen(request, timeout=60)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise TransferError(json.loads(error.read())["message"]) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionError(str(error)) from None
+        self.size = int(self._response.headers["Content-Length"])
+
+    async def read_into(self, view):
+        try:
+            return await asyncio.to_thread(self._response.readinto, view)
+        except (OSError, http.client.HTTPException) as error:
+            raise ConnectionError(str(error)) from None
+
+    def close(self):
+        self._response.close()
 
 
 #: Sockets that are being closed; to be awaited before their loop ends.

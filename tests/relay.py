@@ -30,6 +30,9 @@ class Relay:
 
     def __init__(self, loop, url, fate=lambda number: None):
         self.cuts = 0
+        #: `alter(direction, passed, data)` returns what is passed on in the place of `data`, before
+        #: which `passed` bytes of the connection have been.
+        self.alter = lambda direction, passed, data: data
         self._loop = loop
         self._port = int(url.rpartition(":")[2])
         self._fate = fate
@@ -99,6 +102,7 @@ class _Connection:
                     continue
                 if self.fate and self.fate.delay_s:
                     await asyncio.sleep(self.fate.delay_s)
+                data = self._relay.alter(direction, self.passed[direction], data)
                 room = self._room(direction, data)
                 target.write(data[:room])
                 self.passed[direction] += len(data[:room])

@@ -10,13 +10,16 @@ import math
 import os
 import sys
 
+import _jupyterlite_torch_forms as forms
 import _jupyterlite_torch_held as held
 import _jupyterlite_torch_memory as memory
 import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_segment as segment
 import _jupyterlite_torch_values as values
 import torch
-from _jupyterlite_torch_batch import Batch, Failure, TooLarge, outgoing
+from _jupyterlite_torch_batch import Batch
+from _jupyterlite_torch_export import release as take_back
+from _jupyterlite_torch_failure import Failure, TooLarge
 from _jupyterlite_torch_known import TYPES, Known, fingerprint, version
 from IPython import get_ipython
 
@@ -91,7 +94,7 @@ def import_(trees, device=(), imports=(), delete=(), path=None):
     for name, tree in trees.items():
         if name in exchanged and name in namespace and _changed(name, namespace[name]):
             conflicts.append(name)
-        value = values.decode(tree, lambda kind, key: _from_wire(kind, tensors, key))
+        value = _decode(tree, tensors)
         if name in devices:
             value = _to(value, devices[name], name)
         namespace[name] = value
@@ -140,10 +143,16 @@ def _mapped(view, entry, file_size):
     return tensor.clone() if entry.nbytes < min(OWN_MEMORY_BYTES, file_size) else tensor
 
 
-def _from_wire(kind, tensors, key):
+def _decode(tree, tensors):
+    return values.decode(tree, lambda kind, content: _from_wire(kind, content, tensors))
+
+
+def _from_wire(kind, content, tensors):
     if kind == "held":
-        return held.get(key)[0]
-    tensor = tensors[key]
+        return held.get(content)[0]
+    if kind == "sparse":
+        return forms.sparse(*content)
+    tensor = tensors[content]
     if kind == "tensor":
         return tensor
     array = _numpy().asarray(tensor)
@@ -234,13 +243,8 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
     """
     value, changed = held.get(handle)
     tensors = _read(path) if path else {}
-    given = [
-        values.decode(tree, lambda kind, key: _from_wire(kind, tensors, key)) for tree in arguments
-    ]
-    named = {
-        key: values.decode(tree, lambda kind, key: _from_wire(kind, tensors, key))
-        for key, tree in (options or {}).items()
-    }
+    given = [_decode(tree, tensors) for tree in arguments]
+    named = {key: _decode(tree, tensors) for key, tree in (options or {}).items()}
     try:
         if operation == "index":
             value = value[given[0]]
@@ -260,10 +264,11 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
         raise Failure(
             f"`{known_as}` can not be fetched: " + str(failure).replace("NAME", known_as)
         ) from None
-    hold = None
-    if operation == "call":
-        hold = lambda key, original: held.hold(original, name, strong=True)  # noqa: E731
-    tensors, segments = batch.write(eager, hold)
+
+    def hold(key, originals):
+        return held.hold(originals, name, strong=True)
+
+    tensors, segments = batch.write(eager, hold if operation == "call" else None)
     return {"value": tree, "tensors": tensors, "segments": segments, "changed": changed}
 
 
@@ -295,12 +300,10 @@ def export(
     `tensors` of the result says, for each, the segment and key under which the proxy finds it.
     """
     global _last_result, _last_error
-    for identifier in release:
-        if known := outgoing.pop(identifier, None):
-            known.close()
+    take_back(release)
     held.drop(dropped)
     namespace = get_ipython().user_ns
-    batch = Batch(0 if hold else limit)
+    batch = Batch(limit, hold)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
     changed = [] if mentioned is None else [n for n in exchanged if n in mentioned or _touched(n)]
     for name in dict.fromkeys([*assigned, *changed]):
@@ -331,6 +334,8 @@ def export(
         except Exception as error:
             errors[name] = _no_value(name, expression, error)
             continue
+        if isinstance(value, torch.nn.Module):
+            value = value.state_dict()
         try:
             trees[name] = batch.encode(value)
         except values.Untransferable as reason:
@@ -354,8 +359,8 @@ def export(
     names = {key: name for name, tree in trees.items() for key in _keys(tree)}
     asked = {key for name in dict(expressions) if name in trees for key in _keys(trees[name])}
 
-    def hold_one(key, original):
-        return held.hold(original, names.get(key, "the result"), strong=key in asked)
+    def hold_one(key, originals):
+        return held.hold(originals, names.get(key, "the result"), strong=key in asked)
 
     reply["tensors"], reply["segments"] = batch.write(eager, hold_one if hold else None)
     return reply

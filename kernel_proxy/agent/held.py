@@ -7,7 +7,7 @@ import itertools
 import weakref
 
 import _jupyterlite_torch_known as known
-from _jupyterlite_torch_batch import Failure
+from _jupyterlite_torch_failure import Failure
 
 _held = {}
 _numbers = itertools.count(1)
@@ -16,22 +16,26 @@ _numbers = itertools.count(1)
 class Held:
     """One value. Not `strong`: it lives only as long as something else here keeps it."""
 
-    def __init__(self, value, name, strong):
+    def __init__(self, objects, name, strong):
         self.name = name
-        self.version = known.version(value)
-        self._value = value if strong else None
-        self._reference = None if strong else weakref.ref(value)
+        self.version = known.version(objects[0])
+        self._kept = objects[0] if strong else None
+        self._references = [weakref.ref(value) for value in objects]
 
     @property
     def value(self):
         """The value; None when it is gone."""
-        return self._value if self._reference is None else self._reference()
+        alive = (reference() for reference in self._references)
+        return next((value for value in alive if value is not None), None)
 
 
-def hold(value, name, strong):
-    """Return the ID of a new handle of `value`, which the page knows as `name`."""
+def hold(objects, name, strong):
+    """Return the ID of a new handle of a value that the page knows as `name`.
+
+    `objects`: all that have it here, such as a tensor and a view of the whole of it.
+    """
     identifier = str(next(_numbers))
-    _held[identifier] = Held(value, name, strong)
+    _held[identifier] = Held(objects, name, strong)
     return identifier
 
 

@@ -8,9 +8,11 @@ import sys
 import weakref
 import zlib
 
+import _jupyterlite_torch_forms as forms
 import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_values as values
 import torch
+from _jupyterlite_torch_failure import Failure
 
 #: CPU tensors up to this size are checked for changes by their bytes, all others by torch's version
 #: counter, which sees every in-place operation but not what goes through `.data` or NumPy.
@@ -52,10 +54,7 @@ def _fingerprint_leaf(value):
     if isinstance(value, torch.Size):
         return {"tuple": list(value)}
     if isinstance(value, torch.Tensor):
-        if obstacle(value):
-            return {"tensor": id(value)}
-        facts = [str(value.dtype), list(value.shape), str(value.device)]
-        return {"tensor": [*facts, version(value), _tensor_checksum(value)]}
+        return {"tensor": _tensor_facts(value)}
     numpy = sys.modules.get("numpy")
     if numpy and isinstance(value, numpy.ndarray | numpy.generic):
         array = numpy.ascontiguousarray(value)
@@ -67,12 +66,27 @@ def _fingerprint_leaf(value):
     return None
 
 
-def _tensor_checksum(tensor):
-    """Checksum the bytes where that is cheap, else name the memory."""
-    if tensor.nbytes > CHECKSUM_BYTES or tensor.device.type != "cpu" or tensor.nbytes == 0:
-        return [tensor.data_ptr(), id(tensor)]
-    plain = tensor.detach().resolve_conj().resolve_neg().contiguous().view(-1)
-    return zlib.crc32(bytes_of(plain))
+def _tensor_facts(tensor):
+    try:
+        parts = forms.memory(tensor)
+    except (Failure, RuntimeError, NotImplementedError):
+        return id(tensor)
+    shape = [] if tensor.is_nested else list(tensor.shape)
+    facts = [str(tensor.dtype), shape, str(tensor.device), version(tensor)]
+    return [*facts, *((list(part.shape), _checksum(part, tensor)) for part in parts)]
+
+
+def _checksum(part, tensor):
+    """Checksum the bytes of a part of a tensor where that is cheap, else name the memory."""
+    strided = part.layout is torch.strided
+    if strided and (part.nbytes > CHECKSUM_BYTES or part.device.type != "cpu" or not part.nbytes):
+        return [part.data_ptr(), id(tensor)]
+    # A view of the same memory may be negated or conjugated.
+    return [
+        zlib.crc32(bytes_of(forms.bits(part).contiguous().view(-1))),
+        part.is_neg(),
+        part.is_conj(),
+    ]
 
 
 def bytes_of(flat):
@@ -82,19 +96,12 @@ def bytes_of(flat):
 
 def version(value):
     """Return what every in-place operation changes; None where torch does not count them."""
-    if not isinstance(value, torch.Tensor) or obstacle(value) or value.is_inference():
+    if not isinstance(value, torch.Tensor):
         return None
-    return value._version, value.data_ptr()
-
-
-def obstacle(tensor):
-    """Say why a tensor has no plain array of its values; None for one that has."""
-    if tensor.is_nested or tensor.layout is not torch.strided:
-        return "it is sparse or nested: bring back `.to_dense()` or a part of it"
-    if tensor.is_quantized:
-        return "it is quantized: bring back `.dequantize()` of it"
-    if tensor.device.type == "meta":
-        return "it is on the meta device and has no values"
-    if tensor.dtype not in CODES:
-        return f"it is of {tensor.dtype}: bring back `.float()` of it"
-    return None
+    try:
+        parts = forms.memory(value)
+    except (Failure, RuntimeError, NotImplementedError):
+        return None
+    if any(part.is_inference() or part.layout is not torch.strided for part in parts):
+        return None
+    return [(part._version, part.data_ptr()) for part in parts]

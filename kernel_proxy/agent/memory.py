@@ -6,7 +6,7 @@ Injected into the kernel, as agent.py is.
 import gc
 
 import torch
-from _jupyterlite_torch_batch import size
+from _jupyterlite_torch_failure import size
 
 #: So many holders are named, the largest first.
 NAMED = 8

@@ -11,10 +11,10 @@ import nbformat
 import pytest
 from browser.executed import Executed, Run
 from browser.lab import START_TIMEOUT_S, Lab
-from browser.memory import MemoryWatch, chromiums
 from playwright.sync_api import sync_playwright
 from proxy import Proxy
 
+from bench.memory import MemoryWatch, chromiums
 from lite_site.browser import find_chromium
 from lite_site.serve import SiteServer, running
 

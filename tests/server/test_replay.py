@@ -1,6 +1,7 @@
 """What a page is told of cells that it has not run, or not seen to their end."""
 
 import json
+import zlib
 
 import pytest
 from raw_channel import RawChannel
@@ -228,11 +229,12 @@ def test_unbounded_names_are_refused(proxy, frame):
 
 def test_dropped_upload_is_gone(channel):
     part = json.dumps({}).encode()
-    channel.send(part, type="upload", id="upload-1", start=0, total=100)
+    checksum = zlib.crc32(part)
+    channel.send(part, type="upload", id="upload-1", start=0, total=100, crc32=checksum)
     channel.wait(lambda frame: frame["type"] == "uploaded")
     channel.send(type="drop", id="upload-1")
     # Its memory is free for one of another size under the same name.
-    channel.send(part, type="upload", id="upload-1", start=0, total=200)
+    channel.send(part, type="upload", id="upload-1", start=0, total=200, crc32=checksum)
     assert "message" not in channel.wait(lambda frame: frame["type"] == "uploaded")
 
 

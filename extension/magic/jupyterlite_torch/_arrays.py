@@ -1,4 +1,4 @@
-"""NumPy arrays as tensors of a safetensors file, and back."""
+"""NumPy arrays, and what is made of them, as tensors of a safetensors file, and back."""
 
 import math
 import sys
@@ -8,16 +8,11 @@ import numpy as np
 
 from . import _safetensors
 from ._errors import TransferError
+from ._kinds import PAGE_KINDS, TRAVELS
 from ._values import Untransferable, encode
+from ._widen import WIDEN
 
-#: NumPy dtype name of what arrives, by code: all but bfloat16 are themselves.
-_LOCAL_DTYPES = {code: name for code, name in _safetensors.NAMES.items() if code != "BF16"}
 CHECKSUM_BLOCK_BYTES = 2**20
-
-
-def local_dtype(code):
-    """Return the name of the NumPy dtype that a tensor of this code has here."""
-    return "float32" if code == "BF16" else _LOCAL_DTYPES[code]
 
 
 class Outgoing:
@@ -26,36 +21,18 @@ class Outgoing:
     def __init__(self):
         self.arrays = []
         self._keys = {}
+        self._checksums = {}
 
     def leaf(self, value):
-        """Return the tree of an array or NumPy scalar; None for anything else.
+        """Return the tree of a value as `leaf` does."""
+        return leaf(value, self._add)
 
-        Raises Untransferable for arrays that torch has no dtype for, saying what to do.
-        """
-        if isinstance(value, np.generic):
-            return self._scalar(value)
-        if not isinstance(value, np.ndarray):
-            return None
-        if isinstance(value, np.ma.MaskedArray):
-            raise Untransferable("it is a masked array: send `.filled(0)` and `.mask` of it")
-        name = value.dtype.newbyteorder("=").name
-        if name not in _safetensors.CODES:
-            raise Untransferable(
-                f"it is an array of dtype {value.dtype}, which torch does not have: convert it "
-                "with `.astype(...)` first"
-            )
-        key = self._keys.get(id(value))
+    def _add(self, array):
+        key = self._keys.get(id(array))
         if key is None:
-            key = self._keys[id(value)] = str(len(self.arrays))
-            self.arrays.append(value)
+            key = self._keys[id(array)] = str(len(self.arrays))
+            self.arrays.append(array)
         return {"tensor": key}
-
-    @staticmethod
-    def _scalar(value):
-        plain = value.item()
-        if type(plain) in (bool, int, float, complex, str, bytes):
-            return encode(plain, lambda _: None)
-        raise Untransferable(f"it is a NumPy {value.dtype} scalar: convert it to a number first")
 
     def drop(self, count):
         """Leave out all arrays but the first `count`."""
@@ -63,8 +40,16 @@ class Outgoing:
             del self._keys[id(array)]
         del self.arrays[count:]
 
+    def checksums(self, first=0):
+        """Return the checksums of the arrays from number `first` on, by the array's id."""
+        for array in self.arrays[first:]:
+            if id(array) not in self._checksums:
+                self._checksums[id(array)] = checksums(array)
+        return self._checksums
+
     def file(self):
-        """Return (pieces, size): the safetensors file as buffers in order, and its size in bytes."""
+        """Return (pieces, size, checksums): the safetensors file as buffers in order, its size in
+        bytes, and the checksums that are known, by the piece's number."""
         entries = [
             _safetensors.Entry(
                 str(number), _safetensors.CODES[array.dtype.newbyteorder("=").name], array.shape
@@ -72,11 +57,85 @@ class Outgoing:
             for number, array in enumerate(self.arrays)
         ]
         header, size = _safetensors.layout(entries)
-        pieces = [memoryview(header)]
+        pieces, known = [memoryview(header)], {}
         for entry in sorted(entries, key=lambda entry: entry.start):
             if entry.nbytes:
-                pieces.append(raw(self.arrays[int(entry.key)]))
-        return pieces, size
+                array = self.arrays[int(entry.key)]
+                if id(array) in self._checksums:
+                    known[len(pieces)] = self._checksums[id(array)]
+                pieces.append(raw(array))
+        return pieces, size, known
+
+
+def leaf(value, place):
+    """Return the tree of an array or of what consists of arrays, None for anything else; `place`
+    gives the tree of an array whose dtype torch has.
+
+    Raises Untransferable for arrays that torch has no dtype for, saying what to do.
+    """
+    if isinstance(value, np.generic):
+        return _scalar(value)
+    if isinstance(value, np.ndarray):
+        return _array(value, place)
+    if _is_a(value, "scipy.sparse", "sparray", "spmatrix"):
+        return _sparse(value, place)
+    if _is_a(value, "PIL.Image", "Image"):
+        return {"noted": [PAGE_KINDS["image"].note, _array(np.asarray(value), place)]}
+    return None
+
+
+def _is_a(value, module, *names):
+    """True if `value` is of one of these classes; nobody needs to have imported their module."""
+    found = sys.modules.get(module)
+    return isinstance(value, tuple(getattr(found, name) for name in names if hasattr(found, name)))
+
+
+def _scalar(value):
+    plain = value.view(np.int64).item() if value.dtype.kind in "mM" else value.item()
+    if type(plain) not in (bool, int, float, complex, str, bytes):
+        raise Untransferable(f"it is a NumPy {value.dtype} scalar: convert it to a number first")
+    tree = encode(plain, lambda _: None)
+    return _as_time(value, tree) if value.dtype.kind in "mM" else tree
+
+
+def _array(value, place):
+    if isinstance(value, np.ma.MaskedArray):
+        raise Untransferable("it is a masked array: send `.filled(0)` and `.mask` of it")
+    dtype = value.dtype.newbyteorder("=")
+    if dtype.kind in "mM":
+        return _as_time(value, place(value.astype(dtype, copy=False).view(np.int64)))
+    if dtype.names:
+        raise Untransferable(
+            "it is a structured array, which torch does not have: send its fields, as "
+            f"`[{dtype.names[0]!r}]` of it"
+        )
+    if dtype.name not in _safetensors.CODES:
+        raise Untransferable(
+            f"it is an array of dtype {value.dtype}, which torch does not have: convert it with "
+            "`.astype(...)` first"
+        )
+    return place(value)
+
+
+def _as_time(value, tree):
+    return {"noted": [PAGE_KINDS["time"].note.format(dtype=value.dtype), tree]}
+
+
+def _sparse(value, place):
+    layout, note = value.format, None
+    if layout in ("csr", "csc", "bsr") and value.ndim == 2:
+        if not value.has_canonical_format:
+            value = value.copy()
+            value.sum_duplicates()
+        parts = [value.indptr, value.indices]
+    else:
+        if layout != "coo":
+            note = PAGE_KINDS["other sparse"].note.format(layout=layout)
+        layout, value = "coo", value.tocoo()
+        parts = [np.stack(value.coords)]
+    trees = [place(part.astype(np.int64)) for part in parts]
+    tree = {"sparse": [layout, list(value.shape), *trees, _array(value.data, place)]}
+    return {"noted": [note, tree]} if note else tree
 
 
 def raw(array):
@@ -99,11 +158,13 @@ class Incoming:
     """
 
     def __init__(self, name, code, shape):
-        self._widen = code == "BF16"
-        dtype = np.dtype(np.uint16 if self._widen else _LOCAL_DTYPES[code])
-        nbytes = math.prod(shape) * dtype.itemsize * (2 if self._widen else 1)
+        dtype, self._wide = _safetensors.NAMES[code], None
+        nbytes = math.prod(shape) * np.dtype(TRAVELS[dtype].here).itemsize
         if nbytes > sys.maxsize:
             raise TransferError(too_large(name, nbytes))
+        if dtype in WIDEN:
+            dtype, tail, self._wide = WIDEN[dtype]
+            shape = (*shape, *tail)
         try:
             self._raw = np.empty(shape, dtype)
         except (MemoryError, ValueError):
@@ -116,12 +177,49 @@ class Incoming:
 
     @property
     def array(self):
-        """The array; bfloat16 widened exactly to float32, since NumPy has none."""
-        if not self._widen:
-            return self._raw
-        wide = self._raw.astype(np.uint32)
-        wide <<= 16
-        return wide.view(np.float32)
+        """The array; floats that NumPy lacks are widened."""
+        return self._raw if self._wide is None else np.asarray(self._wide(self._raw))
+
+
+def compose(kind, parts):
+    """Return what consists of arrays, for a kind of COMPOSITE in _values.py."""
+    if kind == "masked":
+        values, valid = parts
+        return np.ma.MaskedArray(values, mask=~valid)
+    try:
+        return _sparse_array(*parts)
+    except (ValueError, TypeError, IndexError) as error:
+        raise TransferError(f"A sparse tensor of the server has indices amiss: {error}.") from None
+
+
+def _sparse_array(layout, shape, *parts):
+    *indices, values = parts
+    try:
+        import scipy.sparse
+    except ImportError:
+        return _dense(layout, shape, indices, values)
+    if values.dtype == np.float16:  # Of all dtypes that arrive the one that scipy 1.18 refuses.
+        values = values.astype(np.float32)
+    if layout == "coo":
+        return scipy.sparse.coo_array((values, tuple(indices[0])), tuple(shape))
+    make = getattr(scipy.sparse, f"{layout}_array")
+    return make((values, indices[1], indices[0]), tuple(shape))
+
+
+def _dense(layout, shape, indices, values):
+    dense = np.zeros(shape, values.dtype)
+    if layout == "coo":
+        np.add.at(dense, tuple(indices[0]), values)
+        return dense
+    starts, inner = indices
+    outer = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    if layout == "bsr":
+        rows, columns = values.shape[1:]
+        for row, column, block in zip(outer * rows, inner * columns, values, strict=True):
+            dense[row : row + rows, column : column + columns] = block
+    else:
+        dense[(outer, inner) if layout == "csr" else (inner, outer)] = values
+    return dense
 
 
 def too_large(name, nbytes):

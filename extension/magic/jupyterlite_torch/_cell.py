@@ -66,7 +66,7 @@ class Cell:
         if self._notebook.device != "cpu":
             push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
         channel = self._connection.channel
-        sending = send(push, channel)
+        sending = send(push, channel, self.output)
         if push.arrays.arrays:
             text = (
                 "stopped while values were on their way to the server; the cell did not run there."
@@ -87,6 +87,8 @@ class Cell:
         }
         metadata = {"torch": {"push": described if push else None, "pull": pull}}
         identifier = self._notebook.message_id(self.output.message_id)
+        for name, tree in push.values.items():
+            self.output.say(name, tree)
         self.request = channel.execute(self._source.code, metadata, buffers, identifier)
         # From here on what the server has is what was sent, also for the cells that queue behind.
         self._ledger.pushed(push)
@@ -193,18 +195,18 @@ class Cell:
             return None, [problem] if reason else []
         values = Values(described, reply.buffers, self._ledger.source)
         stopped = None
-        if values.large:
-            fetching = values.fetch(self._connection.transport, self._connection.channel)
-            text = "stopped while values came back; those that did not arrive are on the server."
-            try:
-                await unless(self._stopped, fetching, text)
-            except KeyboardInterrupt as error:
-                stopped = error
+        fetching = values.fetch(self._notebook, self.output)
+        text = "stopped while values came back; those that did not arrive are on the server."
+        try:
+            await unless(self._stopped, fetching, text)
+        except KeyboardInterrupt as error:
+            stopped = error
         problems = list(described["errors"].values())
         for name, tree in described["values"].items():
+            self.output.say(name, tree)
             try:
                 await self._assign(name, values.decode(tree), name in described["in_place"])
-            except KeyError as missing:
+            except (KeyError, TransferError) as missing:
                 problems.append(_reason(name, values.failed.get(missing.args[0], missing)))
             # A value that did not arrive is the server's, so that the old one here is not sent.
             self._ledger.agree(name, values.checksums)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from . import _frames
 from ._errors import ConnectError, KernelDied, ServerError, TransferError
 from ._request import Request
-from ._upload import PART_BYTES, PARTS_IN_FLIGHT, Upload
+from ._upload import PARTS_IN_FLIGHT, Upload
 
 PROTOCOL = 1
 #: Seconds between tries to get a broken connection back, and how long it is tried in all; what a
@@ -252,14 +252,16 @@ class Channel:
         """Say that a cell has been shown to its end, and need not be kept for a replay."""
         self._send({"type": "seen", "cell": identifier})
 
-    async def upload(self, identifier, pieces, size):
+    async def upload(self, identifier, pieces, size, checksums=None, moved=lambda count: None):
         """Send `pieces`, buffers of `size` bytes in all; TransferError when the server refuses.
 
-        A request that is sent afterwards finds them there.
+        `checksums` are those of pieces, see Upload; `moved(count)` is told of bytes that are there. A
+        request that is sent afterwards finds them.
         """
-        upload = self._uploads[identifier] = Upload(identifier, pieces, size)
+        upload = Upload(identifier, pieces, size, checksums or {}, moved)
+        self._uploads[identifier] = upload
         try:
-            for start in range(0, size, PART_BYTES):
+            for start in upload.parts:
                 await upload.room(PARTS_IN_FLIGHT)
                 upload.in_flight[start] = None
                 if self._socket is not None:
@@ -304,8 +306,12 @@ class Channel:
         if frame["type"] == "lost":
             self._tell(_lost(frame["count"]))
         elif frame["type"] == "uploaded" and frame["id"] in self._uploads:
+            upload = self._uploads[frame["id"]]
+            if frame.get("changed"):
+                self._socket.send(upload.part(frame["start"]))
+                return
             error = TransferError(frame["message"]) if "message" in frame else None
-            self._uploads[frame["id"]].settle(frame.get("start"), error)
+            upload.settle(frame.get("start"), error)
         elif frame["type"] == "event":
             self._take_event(frame, buffers)
 

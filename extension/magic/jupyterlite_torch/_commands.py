@@ -104,7 +104,7 @@ class Commands:
         await self._notebook.ready()
         from ._remote import peek
 
-        return await self._notebook.stops.wait(peek(rest, self._connection), "stopped peeking.")
+        return await self._notebook.stops.wait(peek(rest, self._notebook), "stopped peeking.")
 
     async def _replay(self, rest):
         _refuse_more("replay", rest)

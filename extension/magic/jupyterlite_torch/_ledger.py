@@ -4,8 +4,6 @@ import builtins
 import json
 import types
 
-import numpy as np
-
 from . import _arrays, _values
 from ._arguments import looks_secret
 from ._errors import TransferError
@@ -95,7 +93,7 @@ class Ledger:
             if not asked and agreed == _identity(value):
                 return  # The server has one of its own, assigned there since.
             raise TransferError(_not_transferable(name, value, reason)) from None
-        fingerprint = _fingerprint(value)
+        fingerprint = _fingerprint(value, push.arrays.checksums(before))
         if not asked:
             if agreed == fingerprint:
                 push.arrays.drop(before)
@@ -178,18 +176,16 @@ def _identity(value):
 def _fingerprint(value, checksums=types.MappingProxyType({})):
     """Return something that differs when the value does; `checksums` as for `Ledger.agree`."""
 
-    def leaf(value):
+    def place(value):
         if isinstance(value, RemoteArray):
-            return value.tree(leaf)
-        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-            sums = checksums.get(id(value)) or _arrays.checksums(value)
-            return {"tensor": [value.dtype.str, value.shape, sums]}
-        return _arrays.Outgoing().leaf(value)
+            return value.tree(place)
+        sums = checksums.get(id(value)) or _arrays.checksums(value)
+        return {"tensor": [value.dtype.str, value.shape, sums]}
 
     if isinstance(value, _DEFINITIONS):
         return _identity(value)
     try:
-        return json.dumps(_values.encode(value, leaf))
+        return json.dumps(_values.encode(value, lambda item: _arrays.leaf(item, place)))
     except _values.Untransferable:
         return _identity(value)
 

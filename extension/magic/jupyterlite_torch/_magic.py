@@ -1,5 +1,7 @@
 """`%%torch` and `%torch` as IPython knows them."""
 
+import contextlib
+import importlib.util
 import sys
 
 from IPython.core.magic import (
@@ -136,9 +138,16 @@ class Notebook:
         from ._remote_array import Source
 
         async def ask(array, request, arguments=(), options=None):
-            return await use(array, request, arguments, options, self.connection)
+            return await use(array, request, arguments, options, self)
 
         return Source(ask, self.wait_for, lambda text: print(text, file=sys.stderr))
+
+    async def load_optional(self, package):
+        """Make a package importable; False where this page can not have it."""
+        # A site without it, or a network that is gone, is no reason to lose a cell's values.
+        with contextlib.suppress(Exception):
+            await self._load(package)
+        return importlib.util.find_spec(package) is not None
 
     # --- What comes outside of cells -------------------------------------------------------------
 

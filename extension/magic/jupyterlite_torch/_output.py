@@ -3,6 +3,7 @@
 import sys
 
 from ._local_kernel import to_page
+from ._values import notes
 
 
 class Output:
@@ -57,9 +58,15 @@ class Output:
             stream = self._kernel.streams[name] if self._detached else getattr(sys, name)
             stream.write(text)
 
+    def say(self, name, tree):
+        """Write what there is to say of a value that travels, by its tree."""
+        for note in notes(tree):
+            self.write(f"`{name}` {note}.\n", "stderr")
+
     def display(self, text, identifier, update=False):
-        """Show a plain text that can be updated."""
-        content = {"data": {"text/plain": text}, "transient": {"display_id": identifier}}
+        """Show a plain text that can be updated; None shows nothing any more."""
+        data = {} if text is None else {"text/plain": text}
+        content = {"data": data, "transient": {"display_id": identifier}}
         with self._placed():
             self._display("update_display_data" if update else "display_data", content)
 

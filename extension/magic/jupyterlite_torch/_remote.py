@@ -2,7 +2,7 @@
 
 import secrets
 
-from . import _arrays, _safetensors, _values
+from . import _arrays, _progress, _safetensors, _values
 from ._errors import TransferError
 from ._remote_array import RemoteArray
 
@@ -12,8 +12,9 @@ EAGER_BYTES = 2**20
 MAX_ARRAY_BYTES = 2**31 - 1
 
 
-async def send(push, channel):
-    """Send the arrays of a Push; return (`metadata.torch.push`, binary parts for the request)."""
+async def send(push, channel, output=None):
+    """Send the arrays of a Push, with a bar in `output`; return (`metadata.torch.push`, binary parts
+    for the request)."""
     described = {
         "values": push.values,
         "device": push.device,
@@ -23,25 +24,33 @@ async def send(push, channel):
     }
     if not push.arrays.arrays:
         return described, ()
-    pieces, size = push.arrays.file()
+    pieces, size, checksums = push.arrays.file()
     if size <= EAGER_BYTES:
         described["tensors"] = "buffer"
         return described, (b"".join(pieces),)
     upload = secrets.token_urlsafe(18)
-    await channel.upload(upload, pieces, size)
+    names = ", ".join(f"`{name}`" for name in push.values)
+    try:
+        with _progress.shown(output, f"{names} to the server", size) as progress:
+            await channel.upload(upload, pieces, size, checksums, progress.moved)
+    except TransferError as error:
+        raise TransferError(f"{names} ({_arrays.size(size)}) can not be sent: {error}") from None
     described["tensors"] = {"upload": upload}
     return described, ()
 
 
-async def peek(expression, connection):
+async def peek(expression, notebook):
     """Return the value that an expression has in the session now, also while a cell runs there."""
     content = {"expression": expression, "eager": EAGER_BYTES, "limit": MAX_ARRAY_BYTES}
-    reply = await connection.channel.request("peek_request", content)
-    value, _ = await _value(reply, expression, connection, None)
+    reply = await notebook.connection.channel.request("peek_request", content)
+    output = notebook.output()
+    if reply.content["status"] == "ok":
+        output.say(expression, reply.metadata["torch"]["value"])
+    value, _ = await _value(reply, expression, notebook, None, output)
     return value
 
 
-async def use(array, request, arguments, options, connection):
+async def use(array, request, arguments, options, notebook):
     """Return (value, what was said about it) of a use_request for a RemoteArray."""
     source, handle = array.handle
     outgoing = _arrays.Outgoing()
@@ -58,18 +67,18 @@ async def use(array, request, arguments, options, connection):
         "limit": MAX_ARRAY_BYTES,
     }
     buffers = (b"".join(outgoing.file()[0]),) if outgoing.arrays else ()
-    await connection.ready()
-    reply = await connection.channel.request("use_request", content, buffers)
-    return await _value(reply, array.name, connection, source)
+    await notebook.connection.ready()
+    reply = await notebook.connection.channel.request("use_request", content, buffers)
+    return await _value(reply, array.name, notebook, source, notebook.output())
 
 
-async def _value(reply, name, connection, source):
+async def _value(reply, name, notebook, source, output):
     if reply.content["status"] != "ok":
         raise TransferError(reply.content["evalue"].removesuffix(".") + ".")
     described = reply.metadata["torch"]
     tree = described.pop("value")
     values = Values({**described, "values": {name: tree}}, reply.buffers, source)
-    await values.fetch(connection.transport, connection.channel)
+    await values.fetch(notebook, output)
     for error in values.failed.values():
         raise error
     return values.decode(tree), {**described, "checksums": values.checksums}
@@ -81,17 +90,24 @@ class Values:
     def __init__(self, described, buffers, source):
         self.described = described
         self._arrays = {}
+        self._names = None
         #: Why a tensor could not be fetched, by its key.
         self.failed = {}
         #: Checksums of arrays that the server has summed up, by the array's id.
         self.checksums = {}
         #: The tensors that are to be fetched.
-        self.large = [t for t in described.get("tensors", ()) if t["handle"]]
+        tensors = described.get("tensors", ())
+        self.large = [t for t in tensors if t["handle"]]
         small = []
-        for tensor in described.get("tensors", ()):
-            if tensor.get("held"):
-                name = self.name_of(tensor["key"])
+        for tensor in tensors:
+            name = self.name_of(tensor["key"])
+            if tensor["held"]:
                 self._arrays[tensor["key"]] = RemoteArray(source, tensor, name)
+            elif "error" in tensor:
+                self.failed[tensor["key"]] = TransferError(
+                    f"`{name}` ({_arrays.size(tensor['nbytes'])}) is still on the server and can not "
+                    f"be brought back: {tensor['error']}"
+                )
             elif not tensor["handle"]:
                 small.append(tensor)
         if small:
@@ -104,19 +120,40 @@ class Values:
                 incoming.destination[:] = view[entry.start : entry.start + entry.nbytes]
                 self._arrays[entry.key] = incoming.array
 
-    async def fetch(self, transport, channel):
-        """Fetch what did not come with the reply."""
+    async def fetch(self, notebook, output):
+        """Fetch what did not come with the reply, with a bar in `output`, and load what `decode`
+        needs."""
+        for package in self._packages:
+            if not await notebook.load_optional(package):
+                text = f"{package} can not be loaded in this page: sparse tensors came dense.\n"
+                output.write(text, "stderr")
+        if self.large:
+            await self._fetch_large(notebook.connection, output)
+
+    @property
+    def _packages(self):
+        trees = [*self.described["values"].values(), self.described.get("result")]
+        return ["scipy"] if "sparse" in _values.kinds(trees) else []
+
+    async def _fetch_large(self, connection, output):
+        transport, channel = connection.transport, connection.channel
+        names = dict.fromkeys(self.name_of(tensor["key"]) for tensor in self.large)
+        label = f"{', '.join(f'`{name}`' for name in names)} from the server"
+        total = sum(tensor["nbytes"] for tensor in self.large)
         try:
-            for tensor in self.large:
-                key = tensor["key"]
-                try:
-                    self._arrays[key] = await self._fetch(tensor, transport, channel)
-                except Exception as error:
-                    self.failed[key] = error
+            with _progress.shown(output, label, total) as progress:
+                for tensor in self.large:
+                    key = tensor["key"]
+                    try:
+                        self._arrays[key] = await self._fetch(
+                            tensor, transport, channel, progress.moved
+                        )
+                    except Exception as error:
+                        self.failed[key] = error
         finally:
             channel.release(tensor["handle"] for tensor in self.large)
 
-    async def _fetch(self, tensor, transport, channel):
+    async def _fetch(self, tensor, transport, channel, moved):
         code = _safetensors.CODES[tensor["dtype"]]
         incoming = _arrays.Incoming(self.name_of(tensor["key"]), code, tensor["shape"])
         headers = {**channel.session_headers, "Torch-Handle": tensor["handle"]}
@@ -128,7 +165,8 @@ class Values:
                 raise ValueError("the file is not the tensor that was announced")
             return destination
 
-        await transport.download("tensors", headers, place)
+        name = self.name_of(tensor["key"])
+        await transport.download("tensors", headers, place, name, tensor["crc32"], moved)
         array = incoming.array
         if array.nbytes == tensor["nbytes"]:
             self.checksums[id(array)] = tuple(tensor["crc32"])
@@ -136,16 +174,18 @@ class Values:
 
     def name_of(self, key):
         """Return the name under which a tensor is known to the user."""
-        for name, tree in self.described["values"].items():
-            if key in tensor_keys(tree):
-                return name
-        return "the result"
+        if self._names is None:
+            trees = self.described["values"].items()
+            self._names = {key: name for name, tree in trees for key in tensor_keys(tree)}
+        return self._names.get(key, "the result")
 
     def decode(self, tree):
         """Return the value of a tree; KeyError with the key of a tensor that is not there."""
         return _values.decode(tree, lambda kind, key: self._leaf(kind, key))
 
     def _leaf(self, kind, key):
+        if kind in _values.COMPOSITE:
+            return _arrays.compose(kind, key)
         array = self._arrays[key]
         return array[()] if kind == "scalar" else array
 

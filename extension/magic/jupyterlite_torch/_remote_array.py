@@ -6,8 +6,9 @@ import weakref
 
 import numpy as np
 
-from . import _arrays, _safetensors
+from . import _arrays
 from ._errors import ServerError, TorchError, TransferError
+from ._kinds import TRAVELS
 
 #: Every RemoteArray whose values are not here, by its `id`; without any, no local cell need be looked at.
 waiting = weakref.WeakValueDictionary()
@@ -45,7 +46,7 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         self._handle = described["held"]
         self._torch_dtype = described["dtype"]
         self.shape = tuple(described["shape"])
-        self.dtype = np.dtype(_arrays.local_dtype(_safetensors.CODES[described["dtype"]]))
+        self.dtype = np.dtype(TRAVELS[described["dtype"]].here)
         self.device = described["device"]
         self.nbytes = described["nbytes"]
         self.name = name

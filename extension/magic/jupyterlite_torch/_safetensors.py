@@ -8,21 +8,21 @@ import json
 import math
 import struct
 
-#: Item size in bytes by the format's dtype code.
-ITEM_SIZES = {
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2,
-    "I64": 8, "I32": 4, "I16": 2, "I8": 1,
-    "U64": 8, "U32": 4, "U16": 2, "U8": 1,
-    "BOOL": 1, "C64": 8, "C128": 16,
+#: Of each dtype that travels, by the name that torch and NumPy share: its code, and the bytes of an
+#: item. C32 and C128 are not in the format (safetensors 0.8).
+_DTYPES = {
+    "float64": ("F64", 8), "float32": ("F32", 4), "float16": ("F16", 2), "bfloat16": ("BF16", 2),
+    "float8_e4m3fn": ("F8_E4M3", 1), "float8_e4m3fnuz": ("F8_E4M3FNUZ", 1),
+    "float8_e5m2": ("F8_E5M2", 1), "float8_e5m2fnuz": ("F8_E5M2FNUZ", 1),
+    "float8_e8m0fnu": ("F8_E8M0", 1),
+    "int64": ("I64", 8), "int32": ("I32", 4), "int16": ("I16", 2), "int8": ("I8", 1),
+    "uint64": ("U64", 8), "uint32": ("U32", 4), "uint16": ("U16", 2), "uint8": ("U8", 1),
+    "bool": ("BOOL", 1),
+    "complex32": ("C32", 4), "complex64": ("C64", 8), "complex128": ("C128", 16),
 }  # fmt: skip
-#: The code of each dtype, by the name that torch and NumPy share.
-CODES = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
-    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
-    "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8",
-    "bool": "BOOL", "complex64": "C64", "complex128": "C128",
-}  # fmt: skip
+CODES = {name: code for name, (code, _) in _DTYPES.items()}
 NAMES = {code: name for name, code in CODES.items()}
+ITEM_SIZES = dict(_DTYPES.values())
 
 MAX_HEADER_BYTES = 4 * 2**20
 ALIGNMENT = 64

@@ -1,34 +1,48 @@
 """Bytes on their way up the channel."""
 
 import asyncio
+import zlib
 
 from . import _frames
 
-#: An upload goes in parts of this many bytes, so many of them unacknowledged at a time.
+#: An upload goes in parts of at most this many bytes, so many of them unacknowledged at a time.
 PART_BYTES = 2**20
 PARTS_IN_FLIGHT = 8
 
 
 class Upload:
-    """One upload, and which of its parts the server has not acknowledged."""
+    """One upload, and which of its parts the server has not acknowledged.
 
-    def __init__(self, identifier, pieces, size):
-        self.identifier, self._pieces, self.size = identifier, pieces, size
+    `checksums` are those of each MiB of a piece, by the piece's number, where they are known.
+    """
+
+    def __init__(self, identifier, pieces, size, checksums, moved):
+        self.identifier, self.size = identifier, size
+        self._pieces = pieces
+        self._moved = moved
+        #: Where parts begin, with where they end and their CRC-32 or None.
+        self.parts = dict(_parts(pieces, checksums))
         self.in_flight = {}
         self.acknowledged = asyncio.Event()
         self.error = None
 
     def part(self, start):
         """Return the frame of the part at `start`."""
-        stop = min(start + PART_BYTES, self.size)
+        stop, checksum = self.parts[start]
+        buffers = list(_frames.slices(self._pieces, start, stop))
+        if checksum is None:
+            checksum = 0
+            for buffer in buffers:
+                checksum = zlib.crc32(buffer, checksum)
         head = {
             "type": "upload",
             "id": self.identifier,
             "start": start,
             "total": self.size,
+            "crc32": checksum,
             "buffers": [stop - start],
         }
-        return _frames.build(head, list(_frames.slices(self._pieces, start, stop)))
+        return _frames.build(head, buffers)
 
     async def room(self, parts):
         """Wait until fewer than `parts` are unacknowledged."""
@@ -40,6 +54,29 @@ class Upload:
 
     def settle(self, start=None, error=None):
         """Note that the part at `start` has arrived, or that nothing more will."""
-        self.in_flight.pop(start, None)
+        if start in self.in_flight:
+            del self.in_flight[start]
+            self._moved(self.parts[start][0] - start)
         self.error = self.error or error
         self.acknowledged.set()
+
+
+def _parts(pieces, checksums):
+    """Yield (start, (stop, CRC-32 or None)): large pieces cut as their checksums are, small ones in a
+    row together."""
+    position = begun = 0
+    for number, piece in enumerate(pieces):
+        known = checksums.get(number)
+        if (len(piece) >= PART_BYTES or position + len(piece) - begun > PART_BYTES) and (
+            position > begun
+        ):
+            yield begun, (position, None)
+            begun = position
+        if len(piece) >= PART_BYTES:
+            for block, offset in enumerate(range(0, len(piece), PART_BYTES)):
+                stop = min(offset + PART_BYTES, len(piece))
+                yield position + offset, (position + stop, known[block] if known else None)
+            begun = position + len(piece)
+        position += len(piece)
+    if position > begun:
+        yield begun, (position, None)

@@ -5,6 +5,7 @@ What neither side can write as JSON (arrays, tensors) is left to a `leaf` functi
 """
 
 import base64
+import dataclasses
 import math
 import struct
 from collections import Counter, OrderedDict, defaultdict, namedtuple
@@ -20,11 +21,15 @@ class Untransferable(TypeError):
     """A value, or something inside it, has no place in a tree. `args[0]` says what and where."""
 
 
+class Endless(Untransferable):
+    """A value contains itself, or is nested beyond MAX_DEPTH."""
+
+
 def encode(value, leaf):
     """Return the tree of `value`.
 
     `leaf(value)` returns a tree for what it knows and None for everything else.
-    Raises Untransferable for a value of any other type, a cycle, or nesting beyond MAX_DEPTH.
+    Raises Untransferable for a value of any other type, Endless for a cycle or deep nesting.
     """
     return _encode(value, leaf, "", ())
 
@@ -47,36 +52,68 @@ def _encode(value, leaf, path, inside):
         ends = (value.start, value.stop, value.step)
         return {kind.__name__: [_encode(end, leaf, path, inside) for end in ends]}
     fields = _fields(value)
-    if kind not in _CONTAINERS and fields is None:
+    is_record = fields is None and kind not in _CONTAINERS
+    if is_record:
         tree = leaf(value)
         if tree is None and isinstance(value, str) and not isinstance(value, Enum):
             # Text with methods of its own, as torch.__version__ is.
             return str.__str__(value)
-        if tree is None:
+        if tree is None and not dataclasses.is_dataclass(kind):
             raise Untransferable(f"{path or 'it'} is of type {_type_name(kind)}")
-        return tree
+        if tree is not None:
+            return tree
     if any(value is container for container in inside):
-        raise Untransferable(f"{path or 'it'} contains itself")
+        raise Endless(f"{path or 'it'} contains itself")
     if len(inside) >= MAX_DEPTH:
-        raise Untransferable(f"{path} is nested more than {MAX_DEPTH} levels deep")
+        raise Endless(f"it is nested more than {MAX_DEPTH} levels deep")
     inside = (*inside, value)
-    if isinstance(value, dict):
+    if kind in _DICTS:
         return {
             "dict": [
                 [
-                    _encode(key, leaf, f"{path} key {key!r:.40}", inside),
+                    _hashable(_encode(key, leaf, f"{path} key {key!r:.40}", inside), path),
                     _encode(item, leaf, f"{path}[{key!r:.40}]", inside),
                 ]
                 for key, item in value.items()
             ]
         }
+    if is_record:
+        items = [
+            [field.name, _encode(getattr(value, field.name), leaf, f"{path}.{field.name}", inside)]
+            for field in dataclasses.fields(value)
+            if hasattr(value, field.name)
+        ]
+        return {"noted": [DATACLASS_NOTE, {"dict": items}]}
     items = [_encode(item, leaf, f"{path}[{n}]", inside) for n, item in enumerate(value)]
     if fields is not None:
         return {"namedtuple": [kind.__name__, fields, items]}
+    if kind in (set, frozenset):
+        items = [_hashable(item, path) for item in items]
     return items if kind is list else {kind.__name__: items}
 
 
-_CONTAINERS = frozenset({list, tuple, dict, OrderedDict, defaultdict, Counter, set, frozenset})
+#: What is said of a dataclass, as of all kinds in _kinds.py.
+DATACLASS_NOTE = "is a dataclass: a dict of its fields travels"
+
+
+def _hashable(tree, path):
+    """Return a tree whose value can be a key or be in a set on the other side, too."""
+    if not _can_be_key(tree):
+        raise Untransferable(f"{path or 'it'} has keys or members that are tensors or arrays")
+    return tree
+
+
+def _can_be_key(tree):
+    if not isinstance(tree, dict):
+        return not isinstance(tree, list)
+    ((kind, content),) = tree.items()
+    if kind in ("tuple", "frozenset", "namedtuple"):
+        return all(map(_can_be_key, content[2] if kind == "namedtuple" else content))
+    return kind not in ("tensor", "array", "sparse", "masked", "noted")
+
+
+_DICTS = frozenset({dict, OrderedDict, defaultdict, Counter})
+_CONTAINERS = _DICTS | {list, tuple, set, frozenset}
 
 
 def _fields(value):
@@ -88,7 +125,8 @@ def _fields(value):
 
 
 def decode(tree, leaf):
-    """Return the value of `tree`; `leaf(kind, content)` makes the kinds that `encode` left to one.
+    """Return the value of `tree`; `leaf(kind, content)` makes the kinds that `encode` left to one,
+    of those in COMPOSITE from the values of their parts.
 
     Raises ValueError for a tree that is none.
     """
@@ -122,7 +160,37 @@ def decode(tree, leaf):
     if kind in _TRIPLES:
         start, stop, step = (decode(end, leaf) for end in content)
         return _TRIPLES[kind](start, stop, step)
+    if kind == "noted":
+        return decode(content[1], leaf)
+    if kind in COMPOSITE:
+        return leaf(kind, [decode(part, leaf) for part in content])
     return leaf(kind, content)
+
+
+#: Kinds that consist of trees.
+COMPOSITE = frozenset({"sparse", "masked"})
+
+
+def notes(tree):
+    """Return what is to be said of a tree's value: its notes, each once, in order."""
+    return list(dict.fromkeys(content[0] for kind, content in _objects(tree) if kind == "noted"))
+
+
+def kinds(tree):
+    """Return the kinds of objects in a tree."""
+    return {kind for kind, _ in _objects(tree)}
+
+
+def _objects(tree):
+    pending = [[tree]]
+    while pending:
+        tree = pending.pop()
+        if isinstance(tree, dict):
+            ((kind, content),) = tree.items()
+            yield kind, content
+            tree = [content]
+        # A list of many numbers costs no turn for each.
+        pending += [part for part in reversed(tree) if type(part) is list or type(part) is dict]
 
 
 _SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}

@@ -81,7 +81,7 @@ def descendants(pid):
 
 
 def chromiums():
-    """The processes of every Chromium that these tests have started, by pid."""
+    """The processes of every Chromium that this process has started, by pid."""
     found = {}
     for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):
@@ -90,4 +90,14 @@ def chromiums():
                 command = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
                 kind = re.search(r"--type=([\w-]+)", command)
                 found[pid] = kind[1] if kind else "browser"
+    return found
+
+
+def proxies():
+    """The proxies that this process has started, by pid."""
+    found = {}
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_text().split("\0")[1:3] == ["-m", "kernel_proxy"]:
+                found[pid] = "proxy"
     return found

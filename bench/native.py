@@ -1,0 +1,93 @@
+"""100 MiB there and back by clients of CPython: ours, ipyparallel's, and the ways that send JSON.
+
+Each runs in a Python of its own, `BENCH_PYTHON` in the environment or this one; what that does not
+have is left out. Ours is the magic's own code over the transport of the tests.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ROUNDS = 5
+#: Prints lines of `way milliseconds`; MIB and ROUNDS are defined.
+OURS = """
+import asyncio, sys, time
+import numpy as np
+sys.path.insert(0, "tests")
+from native_notebook import NativeNotebook
+from proxy import Proxy
+proxy = Proxy()
+notebook = NativeNotebook(proxy, asyncio.new_event_loop())
+x = notebook.names["x"] = np.random.rand(MIB * 2**17)
+for n in range(ROUNDS + 1):
+    x += 1
+    began = time.perf_counter(); notebook.torch("len(x);"); up = time.perf_counter() - began
+    notebook.torch("_y = x + 1", "--no-auto")
+    began = time.perf_counter(); notebook.torch("pass", "--no-auto -o y=_y")
+    down = time.perf_counter() - began
+    assert notebook.names["y"][5] == x[5] + 1
+    if n: print("up", up * 1000); print("down", down * 1000)
+notebook.close()
+proxy.interrupt()
+"""
+IPYPARALLEL = """
+import time
+import ipyparallel, numpy as np
+with ipyparallel.Cluster(n=1, log_level=40) as client:
+    engine = client[0]
+    engine.block = True
+    x = np.random.rand(MIB * 2**17)
+    for n in range(ROUNDS + 1):
+        x += 1
+        began = time.perf_counter(); engine.push({"x": x}); up = time.perf_counter() - began
+        engine.execute("y = x + 1")
+        began = time.perf_counter(); y = engine.pull("y"); down = time.perf_counter() - began
+        assert y[5] == x[5] + 1
+        if n: print("up", up * 1000); print("down", down * 1000)
+"""
+#: What a notebook does without any of these: lists as JSON, here without even a network.
+JSON = """
+import json, time
+import numpy as np
+x = np.random.rand(MIB * 2**17)
+for n in range(2):
+    began = time.perf_counter()
+    text = json.dumps(x.tolist())
+    y = np.array(json.loads(text))
+    took = time.perf_counter() - began
+    print("up", took * 1000); print("down", took * 1000)
+"""
+CLIENTS = {"%%torch (CPython)": OURS, "ipyparallel": IPYPARALLEL, "JSON, encode and decode": JSON}
+
+
+def report(mib: int = 100) -> None:
+    """Print the table."""
+    print(f"\n{mib} MiB of float64 by clients of CPython, medians, in s")
+    middle = {}
+    for name, code in CLIENTS.items():
+        python = sys.executable if code is OURS else os.environ.get("BENCH_PYTHON", sys.executable)
+        command = [python, "-c", f"MIB, ROUNDS = {mib}, {ROUNDS}\n{code}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["?"])[-1]
+            print(f"  {name:28} not measured: {reason}")
+            continue
+        times: dict[str, list[float]] = {}
+        for line in done.stdout.splitlines():
+            way, _, ms = line.partition(" ")
+            if way in ("up", "down"):
+                times.setdefault(way, []).append(float(ms))
+        up, down = (statistics.median(times[way]) / 1000 for way in ("up", "down"))
+        middle[name] = up + down
+        print(f"  {name:28} there {up:6.2f}   back {down:6.2f}")
+    if "ipyparallel" in middle:
+        ratio = middle["%%torch (CPython)"] / middle["ipyparallel"]
+        verdict = "met" if ratio <= 1 else "MISSED"
+        print(f"  beside ipyparallel           {ratio:12.2f}   target: at most 1, {verdict}")
+
+
+if __name__ == "__main__":
+    report()

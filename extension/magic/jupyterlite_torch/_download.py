@@ -1,0 +1,130 @@
+"""One safetensors file on its way into memory: taken up again after a break, and checked.
+
+The kernel has summed up each MiB of a tensor while it copied it (CRC-32). Each is compared as it
+arrives, while it is warm in the cache, and one that differs is fetched again.
+"""
+
+import asyncio
+import zlib
+
+from . import _safetensors
+from ._errors import TransferError
+
+#: How often in a row a transfer that gets nothing is begun again before it is given up.
+TRIES = 5
+#: How often a block is fetched in all before it is given up.
+FETCHES = 3
+#: Checksums are of blocks of this size.
+BLOCK_BYTES = 2**20
+#: Bytes of a stream for which Python is woken.
+READ_BYTES = 4 * 2**20
+
+
+class Download:
+    """One file. `open_range(start, stop)` gives a stream of those bytes, `stop` None for the end.
+
+    A stream has `size`, how much it is going to give, `async read_into(view)`, which returns how
+    much of the view it has filled, 0 at the end, and `close()`. ConnectionError when it breaks.
+    `place(header, file size)` returns where the data goes; `checksums` are those of its blocks,
+    None for none; `moved(count)` is told of bytes as they come; `name` is the array's for the user.
+    """
+
+    def __init__(self, open_range, place, name, checksums=None, moved=lambda count: None):
+        self._open_range = open_range
+        self._place = place
+        self._name = name
+        self._checksums = checksums or ()
+        self._moved = moved
+        self._header = bytearray(8)
+        self._data = None
+        self._received = 0
+        self._size = None
+        self._checked = 0
+        self._bad = []
+
+    async def run(self):
+        """Fetch it. TransferError when the line stays broken, or bytes stay wrong."""
+        tries = 0
+        while self._size is None or self._received < self._size:
+            before = self._received
+            try:
+                await self._read_on()
+            except ConnectionError:
+                pass
+            if self._received > before:
+                tries = 0
+            elif (tries := tries + 1) == TRIES:
+                raise TransferError(
+                    f"The connection broke while `{self._name}` came back, and {TRIES} tries to go "
+                    "on failed. It is still on the server: read it again when the connection is back."
+                )
+            else:
+                await asyncio.sleep(0.2 * 2**tries)
+        self._check()
+        for block in self._bad:
+            await self._repair(block)
+
+    async def _read_on(self):
+        stream = await self._open_range(self._received, None)
+        try:
+            if self._size is None:
+                self._size = stream.size
+            while self._received < self._size:
+                count = await stream.read_into(self._room())
+                if not count:
+                    return
+                self._received += count
+                self._moved(count)
+                self._check()
+        finally:
+            stream.close()
+
+    def _room(self):
+        """Return where the next bytes go: first the header, then the data."""
+        if self._received == len(self._header) == 8:
+            # Another one: the old may still be looked at.
+            self._header = self._header + bytes(_safetensors.header_size(self._header) - 8)
+        if self._received < len(self._header):
+            return memoryview(self._header)[self._received :]
+        if self._data is None:
+            self._data = self._place(bytes(self._header), self._size)
+        start = self._received - len(self._header)
+        return self._data[start : start + READ_BYTES]
+
+    def _check(self):
+        """Compare the blocks that have become whole."""
+        if self._data is None:
+            return
+        arrived = self._received - len(self._header)
+        while self._checked < len(self._checksums):
+            view = self._block(self._checked)
+            if self._checked * BLOCK_BYTES + len(view) > arrived:
+                break
+            if zlib.crc32(view) != self._checksums[self._checked]:
+                self._bad.append(self._checked)
+            self._checked += 1
+
+    def _block(self, block):
+        return self._data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
+
+    async def _repair(self, block):
+        view = self._block(block)
+        start = len(self._header) + block * BLOCK_BYTES
+        for _ in range(FETCHES - 1):
+            filled = 0
+            try:
+                stream = await self._open_range(start, start + len(view))
+                try:
+                    while count := await stream.read_into(view[filled:]):
+                        filled += count
+                finally:
+                    stream.close()
+            except ConnectionError:
+                continue
+            if zlib.crc32(view) == self._checksums[block]:
+                return
+        raise TransferError(
+            f"`{self._name}` arrived changed: {len(view)} bytes from {block * BLOCK_BYTES} on do not "
+            f"have the checksum that the kernel computed, after {FETCHES} fetches. Something between "
+            "alters what is sent, or the memory of a machine does; it is still on the server."
+        )

@@ -1,0 +1,21 @@
+"""What the agent can not do for a page, said to its user.
+
+Injected into the kernel, as agent.py is.
+"""
+
+
+class Failure(Exception):
+    """A request of the page that can not be met; its text goes to the user."""
+
+
+class TooLarge(Failure):
+    """The page has no room for an array."""
+
+
+def size(nbytes):
+    """Return a number of bytes as a person reads it."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if nbytes < 1024:
+            return f"{nbytes:.4g} {unit}"
+        nbytes /= 1024
+    return f"{nbytes:.4g} GiB"

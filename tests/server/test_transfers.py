@@ -1,0 +1,192 @@
+"""What happens to arrays on their way: bytes that change, memory that is full, a bar meanwhile."""
+
+import contextlib
+import resource
+
+import numpy as np
+import pytest
+from IPython.core.displaypub import DisplayPublisher
+from native_notebook import NativeNotebook
+from relay import DOWN, UP, Fate
+
+from jupyterlite_torch import _download, _progress
+from jupyterlite_torch._errors import TransferError
+
+MIB = 2**20
+
+
+@pytest.fixture
+def altered(start_relay, open_notebook):
+    """Make a notebook behind a line that changes bytes: `altered(direction, places)`, each place
+    being how much of a connection comes before the changed byte. Gives the notebook and a list of
+    what was changed."""
+
+    def make(direction, places):
+        changed, left = [], list(places)
+
+        def alter(way, passed, data):
+            if way == direction and left and passed <= left[0] < passed + len(data):
+                data = bytearray(data)
+                data[left[0] - passed] ^= 1
+                changed.append(left.pop(0))
+            return data
+
+        relay = start_relay()
+        notebook = open_notebook(url=relay.url)
+        relay.alter = alter
+        return notebook, changed
+
+    return make
+
+
+def counting(method, calls):
+    async def counted(*arguments):
+        calls.append(arguments)
+        await method(*arguments)
+
+    return counted
+
+
+def test_block_that_arrives_changed_is_fetched_again(altered, monkeypatch):
+    notebook, changed = altered(DOWN, [5 * MIB, 7 * MIB])
+    fetches = []
+    monkeypatch.setattr(
+        _download.Download, "_repair", counting(_download.Download._repair, fetches)
+    )
+    notebook.torch("y = torch.arange(2**20, dtype=torch.float64)")
+    notebook.local("y;")
+    assert changed == [5 * MIB, 7 * MIB] and len(fetches) == 2
+    assert (notebook.names["y"] == np.arange(2**20)).all()
+
+
+def test_block_that_stays_wrong_is_an_error_that_names_the_array(altered):
+    # The block is fetched again by itself, when it is most of what comes.
+    notebook, changed = altered(DOWN, [5 * MIB, MIB // 2, MIB // 2])
+    notebook.torch("y = torch.arange(2**20, dtype=torch.float64)")
+    with pytest.raises(TransferError, match=r"`y` arrived changed: 1048576 bytes from 4194304 on"):
+        notebook.local("y;")
+    assert len(changed) == 3
+    notebook.torch("same = bool((y == torch.arange(2**20)).all())")
+    assert notebook.names["same"] is True
+    notebook.local("y;")
+    assert (notebook.names["y"] == np.arange(2**20)).all()
+
+
+def test_part_that_arrives_changed_is_sent_again(altered):
+    notebook, changed = altered(UP, [MIB, 3 * MIB])
+    notebook.names["x"] = x = np.random.default_rng(0).random(2**20)
+    notebook.torch("y = x.flip(0)")
+    assert len(changed) == 2
+    assert (notebook.names["y"] == x[::-1]).all()
+
+
+def test_parts_that_stay_wrong_are_an_error_that_names_the_array(altered):
+    notebook, changed = altered(UP, [MIB * n // 2 for n in range(1, 40)])
+    notebook.names["x"] = np.random.default_rng(0).random(2**20)
+    with pytest.raises(TransferError, match=r"`x` \(8 MiB\) can not be sent: .* arrived changed"):
+        notebook.torch("y = x.flip(0)")
+    assert changed
+    notebook.torch("y = 1 + 1")
+    assert notebook.names["y"] == 2
+
+
+@contextlib.contextmanager
+def largest_file(pid, nbytes):
+    """Let a process make no file above `nbytes`: shared memory is one."""
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (nbytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+def test_no_shared_memory_in_the_kernel(notebook):
+    notebook.torch("import os\npid = os.getpid()")
+    notebook.torch("small = torch.ones(2**19)\ny = torch.ones(2**22)")
+    with largest_file(notebook.names["pid"], 8 * MIB):
+        with pytest.raises(
+            TransferError, match=r"^`y` \(16 MiB\) is still on the server .*: File too large$"
+        ):
+            notebook.local("small; y;")
+    assert type(notebook.names["small"]) is np.ndarray
+    notebook.local("y;")
+    assert (notebook.names["y"] == 1).all()
+
+
+def test_no_shared_memory_in_the_proxy(notebook, proxy):
+    notebook.names["x"] = np.ones(2**21)
+    with largest_file(proxy.process.pid, 8 * MIB):
+        with pytest.raises(
+            TransferError, match=r"^`x` \(16 MiB\) can not be sent: .*: File too large\.$"
+        ):
+            notebook.torch("total = x.sum()")
+    notebook.torch("total = x.sum()")
+    assert notebook.names["total"] == 2**21
+
+
+def test_full_budget_names_the_array(start_proxy, loop):
+    notebook = NativeNotebook(start_proxy("--shared-memory", "8"), loop)
+    notebook.names["x"] = np.zeros(2**20 + 1)
+    with pytest.raises(TransferError, match=r"^`x` \(8 MiB\) can not be sent: .*--shared-memory"):
+        notebook.torch("x")
+    notebook.torch("y = torch.ones(2**20 + 1, dtype=torch.float64)")
+    with pytest.raises(TransferError, match=r"^`y` \(8 MiB\) is still on the server .*8 MiB"):
+        notebook.local("y;")
+    notebook.torch("part = y[:-1024]")
+    assert len(notebook.names["part"]) == 2**20 - 1023
+    notebook.close()
+
+
+class Area(DisplayPublisher):
+    """Keeps what a cell displays."""
+
+    def __init__(self, shell):
+        super().__init__(shell=shell)
+        self.shown = []
+
+    def publish(self, data, metadata=None, **rest):
+        self.shown.append((data, rest["update"]))
+
+
+@pytest.mark.parametrize("direction", [UP, DOWN])
+def test_slow_transfer_shows_a_bar(start_relay, open_notebook, monkeypatch, direction):
+    monkeypatch.setattr(_progress, "EVERY_S", 0.05)
+    relay = start_relay(fate=lambda number: Fate(UP, 2**40, delay_s=0.005) if slow else None)
+    slow = True
+    notebook = open_notebook(url=relay.url)
+    area = notebook.shell.display_pub = Area(notebook.shell)
+    if direction == UP:
+        notebook.names["x"] = np.ones(2**20)
+        notebook.torch("len(x);")
+    else:
+        notebook.torch("x = torch.ones(2**20, dtype=torch.float64)")
+        notebook.local("x;")
+    lines = [data.get("text/plain") for data, update in area.shown]
+    label = "`x` to the server" if direction == UP else "`x` from the server"
+    assert all(line.startswith(label) for line in lines[:-1]) and len(lines) > 2
+    assert "of 8 MiB" in lines[0] and "left" in lines[-2]
+    assert [update for _, update in area.shown] == [False] + [True] * (len(lines) - 1)
+    assert lines[-1] is None
+
+
+def test_the_next_export_uses_the_memory_of_the_last(notebook):
+    notebook.torch("import sys\n_pool = sys.modules['_jupyterlite_torch_export'].pool")
+    paths = []
+    for n in range(3):
+        notebook.torch(f"y = torch.full((2**20 - 100 * {n},), {n}.)")
+        notebook.local("y;")
+        assert (notebook.names["y"] == n).all()
+        notebook.torch("paths = [s.path for s in _pool._kept]")
+        paths += notebook.names["paths"]
+    assert len(paths) == 3 and len(set(paths)) == 1, paths
+
+
+def test_what_is_kept_for_the_next_export_is_bounded(notebook):
+    notebook.torch("import sys\n_pool = sys.modules['_jupyterlite_torch_export'].pool")
+    notebook.torch("_before, _pool._budget = _pool._budget, 24 * 2**20")
+    for n in range(1, 6):
+        notebook.torch(f"y = torch.ones({n} * 2**20)")
+        notebook.local("y;")
+    notebook.torch("kept = _pool.nbytes\n_pool._budget = _before")
+    assert 0 < notebook.names["kept"] <= 24 * MIB
