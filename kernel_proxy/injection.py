@@ -64,6 +64,8 @@ def code() -> str:
         "export": proxy / "agent" / "export.py",
         "batch": proxy / "agent" / "batch.py",
         "held": proxy / "agent" / "held.py",
+        "incoming": proxy / "agent" / "incoming.py",
+        "use": proxy / "agent" / "use.py",
         "memory": proxy / "agent" / "memory.py",
         "agent": proxy / "agent" / "agent.py",
     }

@@ -1,32 +1,26 @@
-"""The agent: exports and imports tensors inside the remote kernel.
+"""The agent: brings values in and out inside the remote kernel.
 
 Injected as source (see injection.py), so it imports only torch, the standard library and the
 modules that are injected with it. It never runs in the proxy. Its one entry is `call`.
 """
 
-import importlib
 import json
-import math
 import os
 import sys
 
-import _jupyterlite_torch_forms as forms
 import _jupyterlite_torch_held as held
 import _jupyterlite_torch_memory as memory
-import _jupyterlite_torch_safetensors as safetensors
-import _jupyterlite_torch_segment as segment
 import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_batch import Batch
 from _jupyterlite_torch_export import release as take_back
 from _jupyterlite_torch_failure import Failure, TooLarge
-from _jupyterlite_torch_known import TYPES, Known, fingerprint, version
+from _jupyterlite_torch_incoming import import_
+from _jupyterlite_torch_known import Known, changed, exchanged, touched
+from _jupyterlite_torch_use import use
 from IPython import get_ipython
 
 MIME_TYPE = "application/vnd.jupyterlite-torch+json"
-#: A tensor smaller than this is copied out of what was sent, so that it does not keep a large
-#: neighbour's memory alive.
-OWN_MEMORY_BYTES = 2**20
 
 
 class Reply:
@@ -74,133 +68,6 @@ def best_device():
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-# --- From the page to the kernel -----------------------------------------------------------------
-
-
-def import_(trees, device=(), imports=(), delete=(), path=None):
-    """Define names here: `trees` of values whose tensors are in the safetensors file at `path`.
-
-    Returns the names whose value here had changed since the last exchange, and was overwritten.
-    """
-    namespace = get_ipython().user_ns
-    for alias, (module, attribute) in dict(imports).items():
-        namespace[alias] = _imported(alias, module, attribute)
-    for name in delete:
-        namespace.pop(name, None)
-        exchanged.pop(name, None)
-    tensors = _read(path) if path else {}
-    devices = dict(device)
-    conflicts = []
-    for name, tree in trees.items():
-        if name in exchanged and name in namespace and _changed(name, namespace[name]):
-            conflicts.append(name)
-        value = _decode(tree, tensors)
-        if name in devices:
-            value = _to(value, devices[name], name)
-        namespace[name] = value
-        exchanged[name] = Known(value)
-    return {"conflict": conflicts}
-
-
-def _imported(alias, module, attribute):
-    try:
-        value = importlib.import_module(module)
-        for part in (attribute or "").split(".") if attribute else ():
-            value = getattr(value, part)
-    except (ImportError, AttributeError) as error:
-        package = module.split(".")[0]
-        raise Failure(
-            f"`{alias}` is `{module}{'.' + attribute if attribute else ''}` here, and the server's "
-            f"kernel can not import it ({error}). Install it there with a cell of two lines, "
-            f"`%%torch` and `%pip install {package}`, or use another name."
-        ) from None
-    return value
-
-
-def _read(path):
-    source = segment.Segment.open(path)
-    try:
-        view = source.view
-        start = safetensors.header_size(view[:8])
-        entries = safetensors.parse(view[:start], source.size)
-        return {key: _mapped(view, entry, source.size) for key, entry in entries.items()}
-    finally:
-        source.close()
-
-
-def _mapped(view, entry, file_size):
-    dtype = TYPES.get(safetensors.NAMES[entry.code])
-    if dtype is None:
-        raise Failure(
-            f"torch {torch.__version__} has no {safetensors.NAMES[entry.code]}; convert the array "
-            "before it is sent"
-        )
-    if entry.nbytes == 0:
-        return torch.empty(entry.shape, dtype=dtype)
-    tensor = torch.frombuffer(
-        view, dtype=dtype, count=math.prod(entry.shape), offset=entry.start
-    ).view(entry.shape)
-    return tensor.clone() if entry.nbytes < min(OWN_MEMORY_BYTES, file_size) else tensor
-
-
-def _decode(tree, tensors):
-    return values.decode(tree, lambda kind, content: _from_wire(kind, content, tensors))
-
-
-def _from_wire(kind, content, tensors):
-    if kind == "held":
-        return held.get(content)[0]
-    if kind == "sparse":
-        return forms.sparse(*content)
-    tensor = tensors[content]
-    if kind == "tensor":
-        return tensor
-    array = _numpy().asarray(tensor)
-    return array[()] if kind == "scalar" else array
-
-
-def _numpy():
-    try:
-        return importlib.import_module("numpy")
-    except ImportError:
-        raise Failure("the server's kernel has no NumPy: `%pip install numpy` there") from None
-
-
-def _to(value, device, name):
-    if isinstance(value, torch.Tensor):
-        try:
-            return value.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise Failure(f"`{name}` can not go to {device!r}: {error}") from None
-    if isinstance(value, list | tuple):
-        items = [_to(item, device, name) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, dict):
-        return {key: _to(item, device, name) for key, item in value.items()}
-    return value
-
-
-# --- What both sides have ------------------------------------------------------------------------
-
-
-#: The names that both sides have, or that the page has seen stay here (fingerprint None).
-exchanged = {}
-
-
-def _touched(name):
-    """True if an exchanged tensor was changed in place, as far as that costs nothing to see; a cell
-    can do so without mentioning its name, as an optimizer's step does."""
-    value, known = get_ipython().user_ns.get(name), exchanged[name]
-    return known.version is not None and (
-        not known.is_same_object(value) or known.version != version(value)
-    )
-
-
-def _changed(name, value):
-    known = exchanged[name]
-    return not known.is_same_object(value) or known.fingerprint != fingerprint(value)
-
-
 # --- From the kernel to the page -----------------------------------------------------------------
 
 _last_result = None
@@ -229,59 +96,6 @@ def peek(expression, eager=0, limit=0):
     return {"value": tree, "tensors": tensors, "segments": segments}
 
 
-#: What a handle can be asked for besides its value and a part of it: `a.NAME(...)`.
-CALLS = frozenset(
-    "mean sum prod min max argmin argmax std var any all to transpose permute reshape".split()
-)
-
-
-def use(handle, operation, name="", arguments=(), options=None, path=None, eager=0, limit=0):
-    """Encode what a handle's value is, or what comes of an operation on it.
-
-    `operation`: "get" its value, "index" it with the one argument, or "call" its method `name`.
-    What a call returns gets a handle of its own when it is large.
-    """
-    value, changed = held.get(handle)
-    tensors = _read(path) if path else {}
-    given = [_decode(tree, tensors) for tree in arguments]
-    named = {key: _decode(tree, tensors) for key, tree in (options or {}).items()}
-    try:
-        if operation == "index":
-            value = value[given[0]]
-        elif operation == "call" and name in CALLS:
-            value = _called(value, name, given, named)
-        elif operation != "get":
-            raise Failure(f"a handle can not be asked for {operation} {name}")
-    except Failure:
-        raise
-    except Exception as error:
-        raise Failure(f"{type(error).__name__}: {error}") from None
-    batch = Batch(limit)
-    try:
-        tree = batch.encode(value)
-    except TooLarge as failure:
-        known_as = held.name(handle)
-        raise Failure(
-            f"`{known_as}` can not be fetched: " + str(failure).replace("NAME", known_as)
-        ) from None
-
-    def hold(key, originals):
-        return held.hold(originals, name, strong=True)
-
-    tensors, segments = batch.write(eager, hold if operation == "call" else None)
-    return {"value": tree, "tensors": tensors, "segments": segments, "changed": changed}
-
-
-def _called(value, name, given, named):
-    if name == "to":
-        given = [getattr(torch, given[0])]
-    if name in ("mean", "std", "var") and not (value.is_floating_point() or value.is_complex()):
-        value = value.double()
-    value = getattr(value, name)(*given, **named)
-    # `min(dim)` and `max(dim)` also say where.
-    return value[0] if name in ("min", "max") and isinstance(value, tuple) else value
-
-
 def export(
     assigned=(),
     stale=(),
@@ -305,15 +119,15 @@ def export(
     namespace = get_ipython().user_ns
     batch = Batch(limit, hold)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
-    changed = [] if mentioned is None else [n for n in exchanged if n in mentioned or _touched(n)]
-    for name in dict.fromkeys([*assigned, *changed]):
+    seen = [] if mentioned is None else [n for n in exchanged if n in mentioned or touched(n)]
+    for name in dict.fromkeys([*assigned, *seen]):
         if name not in namespace:
             if exchanged.pop(name, None) is not None:
                 deleted.append(name)
             continue
         value = namespace[name]
         known = exchanged.get(name)
-        if known is not None and name not in stale and not _changed(name, value):
+        if known is not None and name not in stale and not changed(name, value):
             continue
         if known is not None and known.is_same_object(value):
             in_place.append(name)
@@ -382,8 +196,8 @@ def _keys(tree):
 def _describe_error(error):
     bases = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
     out_of_memory = type(error).__name__ == "OutOfMemoryError"
-    held = memory.holders(get_ipython().user_ns) if out_of_memory else None
-    return {"bases": bases, "memory": held}
+    holders = memory.holders(get_ipython().user_ns) if out_of_memory else None
+    return {"bases": bases, "memory": holders}
 
 
 def _can_not_come(expression, reason):

@@ -13,6 +13,7 @@ import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_failure import Failure
+from IPython import get_ipython
 
 #: CPU tensors up to this size are checked for changes by their bytes, all others by torch's version
 #: counter, which sees every in-place operation but not what goes through `.data` or NumPy.
@@ -105,3 +106,22 @@ def version(value):
     if any(part.is_inference() or part.layout is not torch.strided for part in parts):
         return None
     return [(part._version, part.data_ptr()) for part in parts]
+
+
+#: The names that both sides have, or that the page has seen stay here (fingerprint None).
+exchanged = {}
+
+
+def touched(name):
+    """True if an exchanged tensor was changed in place, as far as that costs nothing to see; a cell
+    can do so without mentioning its name, as an optimizer's step does."""
+    value, known = get_ipython().user_ns.get(name), exchanged[name]
+    return known.version is not None and (
+        not known.is_same_object(value) or known.version != version(value)
+    )
+
+
+def changed(name, value):
+    """True if an exchanged name's value is not what both sides had."""
+    known = exchanged[name]
+    return not known.is_same_object(value) or known.fingerprint != fingerprint(value)

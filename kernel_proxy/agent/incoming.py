@@ -1,0 +1,126 @@
+"""Values of the page, defined in the kernel.
+
+Injected into the kernel, as agent.py is.
+"""
+
+import importlib
+import math
+
+import _jupyterlite_torch_forms as forms
+import _jupyterlite_torch_held as held
+import _jupyterlite_torch_safetensors as safetensors
+import _jupyterlite_torch_segment as segment
+import _jupyterlite_torch_values as values
+import torch
+from _jupyterlite_torch_failure import Failure
+from _jupyterlite_torch_known import TYPES, Known, changed, exchanged
+from IPython import get_ipython
+
+#: A tensor smaller than this is copied out of what was sent, so that it does not keep a large
+#: neighbour's memory alive.
+OWN_MEMORY_BYTES = 2**20
+
+
+def import_(trees, device=(), imports=(), delete=(), path=None):
+    """Define names here: `trees` of values whose tensors are in the safetensors file at `path`.
+
+    Returns the names whose value here had changed since the last exchange, and was overwritten.
+    """
+    namespace = get_ipython().user_ns
+    for alias, (module, attribute) in dict(imports).items():
+        namespace[alias] = _imported(alias, module, attribute)
+    for name in delete:
+        namespace.pop(name, None)
+        exchanged.pop(name, None)
+    tensors = read(path) if path else {}
+    devices = dict(device)
+    conflicts = []
+    for name, tree in trees.items():
+        if name in exchanged and name in namespace and changed(name, namespace[name]):
+            conflicts.append(name)
+        value = decode(tree, tensors)
+        if name in devices:
+            value = _to(value, devices[name], name)
+        namespace[name] = value
+        exchanged[name] = Known(value)
+    return {"conflict": conflicts}
+
+
+def _imported(alias, module, attribute):
+    try:
+        value = importlib.import_module(module)
+        for part in (attribute or "").split(".") if attribute else ():
+            value = getattr(value, part)
+    except (ImportError, AttributeError) as error:
+        package = module.split(".")[0]
+        raise Failure(
+            f"`{alias}` is `{module}{'.' + attribute if attribute else ''}` here, and the server's "
+            f"kernel can not import it ({error}). Install it there with a cell of two lines, "
+            f"`%%torch` and `%pip install {package}`, or use another name."
+        ) from None
+    return value
+
+
+def read(path):
+    """Return the tensors of the safetensors file at `path`, by key."""
+    source = segment.Segment.open(path)
+    try:
+        view = source.view
+        start = safetensors.header_size(view[:8])
+        entries = safetensors.parse(view[:start], source.size)
+        return {key: _mapped(view, entry, source.size) for key, entry in entries.items()}
+    finally:
+        source.close()
+
+
+def _mapped(view, entry, file_size):
+    dtype = TYPES.get(safetensors.NAMES[entry.code])
+    if dtype is None:
+        raise Failure(
+            f"torch {torch.__version__} has no {safetensors.NAMES[entry.code]}; convert the array "
+            "before it is sent"
+        )
+    if entry.nbytes == 0:
+        return torch.empty(entry.shape, dtype=dtype)
+    tensor = torch.frombuffer(
+        view, dtype=dtype, count=math.prod(entry.shape), offset=entry.start
+    ).view(entry.shape)
+    return tensor.clone() if entry.nbytes < min(OWN_MEMORY_BYTES, file_size) else tensor
+
+
+def decode(tree, tensors):
+    """Return the value of a tree whose tensors are given."""
+    return values.decode(tree, lambda kind, content: _from_wire(kind, content, tensors))
+
+
+def _from_wire(kind, content, tensors):
+    if kind == "held":
+        return held.get(content)[0]
+    if kind == "sparse":
+        return forms.sparse(*content)
+    tensor = tensors[content]
+    if kind == "tensor":
+        return tensor
+    array = _numpy().asarray(tensor)
+    return array[()] if kind == "scalar" else array
+
+
+def _numpy():
+    try:
+        return importlib.import_module("numpy")
+    except ImportError:
+        raise Failure("the server's kernel has no NumPy: `%pip install numpy` there") from None
+
+
+def _to(value, device, name):
+    if isinstance(value, torch.Tensor):
+        try:
+            return value.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise Failure(f"`{name}` can not go to {device!r}: {error}") from None
+    if isinstance(value, list | tuple):
+        items = [_to(item, device, name) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        return {key: _to(item, device, name) for key, item in value.items()}
+    return value

@@ -1,0 +1,62 @@
+"""What a page asks of a handle: its value, a part of it, or what one of its methods returns.
+
+Injected into the kernel, as agent.py is.
+"""
+
+import _jupyterlite_torch_held as held
+import _jupyterlite_torch_incoming as incoming
+import torch
+from _jupyterlite_torch_batch import Batch
+from _jupyterlite_torch_failure import Failure, TooLarge
+
+#: What a handle can be asked for besides its value and a part of it: `a.NAME(...)`.
+CALLS = frozenset(
+    "mean sum prod min max argmin argmax std var any all to transpose permute reshape".split()
+)
+
+
+def use(handle, operation, name="", arguments=(), options=None, path=None, eager=0, limit=0):
+    """Encode what a handle's value is, or what comes of an operation on it.
+
+    `operation`: "get" its value, "index" it with the one argument, or "call" its method `name`.
+    What a call returns gets a handle of its own when it is large.
+    """
+    value, changed = held.get(handle)
+    tensors = incoming.read(path) if path else {}
+    given = [incoming.decode(tree, tensors) for tree in arguments]
+    named = {key: incoming.decode(tree, tensors) for key, tree in (options or {}).items()}
+    try:
+        if operation == "index":
+            value = value[given[0]]
+        elif operation == "call" and name in CALLS:
+            value = _called(value, name, given, named)
+        elif operation != "get":
+            raise Failure(f"a handle can not be asked for {operation} {name}")
+    except Failure:
+        raise
+    except Exception as error:
+        raise Failure(f"{type(error).__name__}: {error}") from None
+    batch = Batch(limit)
+    try:
+        tree = batch.encode(value)
+    except TooLarge as failure:
+        known_as = held.name(handle)
+        raise Failure(
+            f"`{known_as}` can not be fetched: " + str(failure).replace("NAME", known_as)
+        ) from None
+
+    def hold(key, originals):
+        return held.hold(originals, name, strong=True)
+
+    tensors, segments = batch.write(eager, hold if operation == "call" else None)
+    return {"value": tree, "tensors": tensors, "segments": segments, "changed": changed}
+
+
+def _called(value, name, given, named):
+    if name == "to":
+        given = [getattr(torch, given[0])]
+    if name in ("mean", "std", "var") and not (value.is_floating_point() or value.is_complex()):
+        value = value.double()
+    value = getattr(value, name)(*given, **named)
+    # `min(dim)` and `max(dim)` also say where.
+    return value[0] if name in ("min", "max") and isinstance(value, tuple) else value
