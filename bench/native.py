@@ -26,7 +26,8 @@ for n in range(ROUNDS + 1):
     x += 1
     began = time.perf_counter(); notebook.torch("len(x);"); up = time.perf_counter() - began
     notebook.torch("_y = x + 1", "--no-auto")
-    began = time.perf_counter(); notebook.torch("pass", "--no-auto -o y=_y")
+    began = time.perf_counter()
+    notebook.torch("pass", "--no-auto -o y=_y"); notebook.local("id(y)")
     down = time.perf_counter() - began
     assert notebook.names["y"][5] == x[5] + 1
     if n: print("up", up * 1000); print("down", down * 1000)

@@ -1,10 +1,12 @@
 """Values between page and kernel: in before a cell, out after it, or while it runs."""
 
 import asyncio
+import json
 from typing import Any
 
+from . import injection
 from .errors import AgentFailure, Refused
-from .kernel import Kernel
+from .kernel import Kernel, result
 from .tensors import Tensors
 
 #: More tensor bytes than this in one event would make it too large for a WebSocket frame.
@@ -42,29 +44,40 @@ class Exchange:
             )
         return outcome["conflict"]
 
+    def export(self, cell: str, pull: dict[str, Any]) -> str:
+        """Return the expression that has the agent export what a cell assigned; the same cell's
+        once more is what it was."""
+        release, self._exported = self._exported, []
+        arguments = {
+            "cell": cell,
+            "assigned": pull.get("assigned") or [],
+            "stale": pull.get("stale") or [],
+            "mentioned": pull.get("mentioned"),
+            "expressions": pull.get("expressions") or {},
+            "eager": min(int(pull.get("eager") or 0), MAX_EAGER_BYTES),
+            "limit": int(pull.get("limit") or 0),
+            "release": release,
+            "hold": bool(pull.get("hold")),
+            "dropped": pull.get("dropped") or [],
+        }
+        return injection.call("export", json.dumps(arguments))
+
     async def pull(
-        self, kernel: Kernel, pull: dict[str, Any] | None
+        self,
+        kernel: Kernel,
+        cell: str,
+        pull: dict[str, Any] | None,
+        exported: dict[str, Any] | None,
     ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-        """Have the agent export what a cell assigned; return what `metadata.torch` of its reply
-        says, and the bytes of small tensors."""
+        """Bring out what a cell assigned; return what `metadata.torch` of its reply says, and the
+        bytes of small tensors. `exported` is what its `export` came to; None if the kernel has not
+        said, as of a cell that raised."""
         if not pull:
             return {}, ()
         # What an earlier cell's page has not fetched by now, it never will.
         self._tensors.release_cell()
-        release, self._exported = self._exported, []
         try:
-            outcome = await kernel.call(
-                "export",
-                assigned=pull.get("assigned") or [],
-                stale=pull.get("stale") or [],
-                mentioned=pull.get("mentioned"),
-                expressions=pull.get("expressions") or {},
-                eager=min(int(pull.get("eager") or 0), MAX_EAGER_BYTES),
-                limit=int(pull.get("limit") or 0),
-                release=release,
-                hold=bool(pull.get("hold")),
-                dropped=pull.get("dropped") or [],
-            )
+            outcome = result(exported or await kernel.evaluate(self.export(cell, pull)))
         except AgentFailure as error:
             return {"failure": str(error)}, ()
         self._exported = [segment["id"] for segment in outcome["segments"]]

@@ -234,13 +234,11 @@ class Kernel:
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Call the agent; AgentFailure with its sentence for the user when it refuses."""
-        expression = injection.call(method, json.dumps(arguments))
-        reply = (await self._execute("", expression))["user_expressions"]["reply"]
-        if reply["status"] != "ok":
-            if reply["ename"] == "KeyboardInterrupt":
-                raise AgentFailure("Interrupted while values were on their way.")
-            raise AgentFailure(f"{reply['ename']}: {reply['evalue']}")
-        return _outcome(reply["data"][AGENT_MIME_TYPE])
+        return result(await self.evaluate(injection.call(method, json.dumps(arguments))))
+
+    async def evaluate(self, expression: str) -> dict[str, Any]:
+        """Return the kernel's reply to a user expression."""
+        return (await self._execute("", expression))["user_expressions"]["reply"]
 
     async def call_aside(
         self, method: str | None, release: Sequence[str] = (), **arguments: Any
@@ -313,6 +311,15 @@ class Kernel:
         under = self._under if channel == "shell" else {}
         message["header"] = {**own, **under, **header, "msg_type": kind, _CALL: identifier}
         return message
+
+
+def result(expression: dict[str, Any]) -> dict[str, Any]:
+    """Return what the agent has returned, by the reply to a user expression that called it."""
+    if expression["status"] != "ok":
+        if expression["ename"] == "KeyboardInterrupt":
+            raise AgentFailure("Interrupted while values were on their way.")
+        raise AgentFailure(f"{expression['ename']}: {expression['evalue']}")
+    return _outcome(expression["data"][AGENT_MIME_TYPE])
 
 
 def _outcome(answer: dict[str, Any]) -> dict[str, Any]:

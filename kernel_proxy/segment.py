@@ -79,6 +79,12 @@ class Segment:
             self._map = mmap.mmap(self.fd, self.size)
         return memoryview(self._map)
 
+    def write(self, start: int, data: "bytes | memoryview") -> None:
+        """Put bytes into their place; OSError when the system has no memory for them."""
+        while len(data):
+            count = os.pwrite(self.fd, data, start)
+            data, start = memoryview(data)[count:], start + count
+
     def close(self) -> None:
         """Let go of it here; the memory lives as long as somebody else holds it."""
         # A mapping with exported views closes itself when the last of them goes.

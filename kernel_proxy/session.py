@@ -30,6 +30,8 @@ from .replay import has_reply, replay
 from .state import SessionFolder
 from .tensors import Budget, Tensors
 
+#: The user expression of a `%%torch` cell that brings its values out.
+_EXPORT = "jupyterlite-torch"
 #: How many message IDs are remembered, to take no request twice after a cut.
 _REMEMBERED_REQUESTS = 10_000
 #: After which a cell that was interrupted at its very beginning, and goes on, is so once more.
@@ -320,13 +322,15 @@ class Session:
     async def _settle_left(self, kernel: Kernel) -> None:
         """Answer for the cells that have ended while no proxy was there to hear it."""
         cells = self.cells.open
-        await kernel.forget_exports()
+        await kernel.flush()
         self._settle(cells, "ProxyRestarted", ENDED_UNHEARD)
         for cell in cells:
             # The kernel's own word that a cell is done may have been lost as well.
             self._emit("iopub", "status", {"execution_state": "idle"}, cell.header)
         if not self.cells.open:
             self.execution_state = "idle"
+        async with self._cell:
+            await kernel.forget_exports()
 
     def _settle(self, cells: list[Cell], ename: str, evalue: str) -> None:
         """Give those of `cells` a reply that have none, after all that the kernel had to say."""
@@ -474,7 +478,13 @@ class Session:
                 self._answer("shell", cell.header, INTERRUPTED)
                 return
             message["content"]["stop_on_error"] = False
-            cell.extras = {"pull": extras.get("pull")}
+            if pull := extras.get("pull"):
+                # With the cell itself, since asking the kernel once more takes half as long again as
+                # a short cell.
+                asked = message["content"].get("user_expressions") or {}
+                expressions = {**asked, _EXPORT: self._exchange.export(cell.id, pull)}
+                message["content"]["user_expressions"] = expressions
+            cell.extras = {"pull": pull}
             self._waiting[cell.id] = asyncio.get_running_loop().create_future()
             self._send_cell(kernel, cell, message)
             await self._finish(kernel, cell)
@@ -493,10 +503,16 @@ class Session:
                 reply = await self._waiting[cell.id]
                 cell.reply = {key: value.decode() for key, value in reply.items()}
                 self._save_cells_soon()
-            pulled, small = await self._exchange.pull(kernel, cell.extras["pull"])
+            reply = {key: value.encode() for key, value in cell.reply.items()}
+            content = json.loads(reply["content"])
+            exported = (content.get("user_expressions") or {}).pop(_EXPORT, None)
+            pulled, small = await self._exchange.pull(
+                kernel, cell.id, cell.extras["pull"], exported
+            )
         finally:
             self._waiting.pop(cell.id, None)
-        reply = {key: value.encode() for key, value in cell.reply.items()}
+        if exported:
+            reply["content"] = json.dumps(content).encode()
         metadata = json.loads(reply["metadata"])
         metadata["torch"] = {**pulled, "conflict": cell.conflict}
         reply["metadata"] = json.dumps(metadata).encode()

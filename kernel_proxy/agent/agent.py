@@ -96,7 +96,19 @@ def peek(expression, eager=0, limit=0):
     return {"value": tree, "tensors": tensors, "segments": segments}
 
 
-def export(
+def export(cell, **pull):
+    """Encode what a cell assigned or changed, once: a proxy that was started meanwhile asks again."""
+    if cell not in _exports:
+        _exports.clear()
+        _exports[cell] = _export(**pull)
+    return _exports[cell]
+
+
+#: What was exported last, by the ID of its cell.
+_exports = {}
+
+
+def _export(
     assigned=(),
     stale=(),
     mentioned=None,
@@ -107,7 +119,7 @@ def export(
     hold=False,
     dropped=(),
 ):
-    """Encode what a cell assigned or changed; see `metadata.torch` in docs/protocol.md.
+    """Do what `pull` of docs/protocol.md says; see `metadata.torch` there.
 
     Names of `stale` come back even unchanged: the page has lost or replaced its own value.
     `mentioned` None: nothing comes back by itself.

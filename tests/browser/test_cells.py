@@ -194,7 +194,7 @@ def test_errors_of_cells(run_notebook):
         "function": "%%torch\nlocal_function()",
         "push nothing": "%%torch -i nowhere\n1",
         "pull nothing": "%%torch -o nowhere\n1",
-        "pull module": "%%torch -o model\nmodel = torch.nn.Linear(2, 2)",
+        "pull nothing of it": "%%torch -o thing\nthing = object()",
         "large": "%%torch\nhuge = torch.zeros(600_000_000)",
         "too large": "huge + 1",
         "too large asked": "%%torch -o huge\n1",
@@ -232,7 +232,7 @@ def test_errors_of_cells(run_notebook):
     assert "define it in a `%%torch` cell" in got["function"].failure
     assert "`nowhere`" in got["push nothing"].failure
     assert "`nowhere` does not exist on the server" in got["pull nothing"].failure
-    assert "`model` can not be brought back" in got["pull module"].failure
+    assert "`thing` can not be brought back" in got["pull nothing of it"].failure
     # 2.4 GB are refused before anything is copied for a 32-bit browser.
     assert "`huge` can not be fetched" in got["too large"].failure
     assert "than the browser can hold" in got["too large"].failure
@@ -244,7 +244,7 @@ def test_errors_of_cells(run_notebook):
     assert got["last"].result["text/plain"] == "tensor([1., 1.])"
     expected = {
         "raises", "syntax", "own type", "import", "unknown option", "push", "function",
-        "push nothing", "pull nothing", "pull module", "too large", "death", "exit",
+        "push nothing", "pull nothing", "pull nothing of it", "too large", "death", "exit",
     }  # fmt: skip
     assert {key for key, cell in got.items() if cell.error} == expected
 

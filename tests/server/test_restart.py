@@ -34,7 +34,10 @@ def signals(tmp_path):
 
 def pid_of(channel):
     cell = channel.cell("import os\nos.getpid()")
-    return channel.reply(cell)["msg"]["metadata"]["torch"]["result"]
+    pid = channel.reply(cell)["msg"]["metadata"]["torch"]["result"]
+    while channel.event(cell, "status")["msg"]["content"]["execution_state"] != "idle":
+        pass
+    return pid
 
 
 def gone(process):

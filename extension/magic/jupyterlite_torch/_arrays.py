@@ -1,5 +1,6 @@
 """NumPy arrays, and what is made of them, as tensors of a safetensors file, and back."""
 
+import functools
 import math
 import sys
 import zlib
@@ -51,9 +52,7 @@ class Outgoing:
         """Return (pieces, size, checksums): the safetensors file as buffers in order, its size in
         bytes, and the checksums that are known, by the piece's number."""
         entries = [
-            _safetensors.Entry(
-                str(number), _safetensors.CODES[array.dtype.newbyteorder("=").name], array.shape
-            )
+            _safetensors.Entry(str(number), _safetensors.CODES[_name(array.dtype)], array.shape)
             for number, array in enumerate(self.arrays)
         ]
         header, size = _safetensors.layout(entries)
@@ -101,20 +100,27 @@ def _scalar(value):
 def _array(value, place):
     if isinstance(value, np.ma.MaskedArray):
         raise Untransferable("it is a masked array: send `.filled(0)` and `.mask` of it")
-    dtype = value.dtype.newbyteorder("=")
+    dtype = value.dtype
     if dtype.kind in "mM":
-        return _as_time(value, place(value.astype(dtype, copy=False).view(np.int64)))
+        native = value.astype(dtype.newbyteorder("="), copy=False)
+        return _as_time(value, place(native.view(np.int64)))
     if dtype.names:
         raise Untransferable(
             "it is a structured array, which torch does not have: send its fields, as "
             f"`[{dtype.names[0]!r}]` of it"
         )
-    if dtype.name not in _safetensors.CODES:
+    if _name(dtype) not in _safetensors.CODES:
         raise Untransferable(
             f"it is an array of dtype {value.dtype}, which torch does not have: convert it with "
             "`.astype(...)` first"
         )
     return place(value)
+
+
+@functools.cache
+def _name(dtype):
+    """Return the name of a dtype whatever its byte order; NumPy 2.4 works it out each time."""
+    return dtype.newbyteorder("=").name
 
 
 def _as_time(value, tree):

@@ -195,12 +195,13 @@ class Cell:
             return None, [problem] if reason else []
         values = Values(described, reply.buffers, self._ledger.source)
         stopped = None
-        fetching = values.fetch(self._notebook, self.output)
-        text = "stopped while values came back; those that did not arrive are on the server."
-        try:
-            await unless(self._stopped, fetching, text)
-        except KeyboardInterrupt as error:
-            stopped = error
+        if values.lacks:
+            fetching = values.fetch(self._notebook, self.output)
+            text = "stopped while values came back; those that did not arrive are on the server."
+            try:
+                await unless(self._stopped, fetching, text)
+            except KeyboardInterrupt as error:
+                stopped = error
         problems = list(described["errors"].values())
         for name, tree in described["values"].items():
             self.output.say(name, tree)

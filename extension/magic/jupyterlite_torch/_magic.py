@@ -101,7 +101,8 @@ class Notebook:
             opening = self.connection.ready()
             await self.stops.wait(opening, "stopped while connecting to the server.")
         # Only now: a kernel that never runs a `%%torch` cell does not pay for NumPy.
-        await self._load("numpy")
+        if "numpy" not in sys.modules:
+            await self._load("numpy")
         from ._ledger import Ledger
 
         if self.ledger is None:

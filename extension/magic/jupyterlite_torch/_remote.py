@@ -91,6 +91,8 @@ class Values:
         self.described = described
         self._arrays = {}
         self._names = None
+        trees = [*described["values"].values(), described.get("result")]
+        self._packages = ["scipy"] if "sparse" in _values.kinds(trees) else []
         #: Why a tensor could not be fetched, by its key.
         self.failed = {}
         #: Checksums of arrays that the server has summed up, by the array's id.
@@ -120,6 +122,11 @@ class Values:
                 incoming.destination[:] = view[entry.start : entry.start + entry.nbytes]
                 self._arrays[entry.key] = incoming.array
 
+    @property
+    def lacks(self):
+        """True if something is to be fetched or loaded before `decode`."""
+        return bool(self.large or self._packages)
+
     async def fetch(self, notebook, output):
         """Fetch what did not come with the reply, with a bar in `output`, and load what `decode`
         needs."""
@@ -129,11 +136,6 @@ class Values:
                 output.write(text, "stderr")
         if self.large:
             await self._fetch_large(notebook.connection, output)
-
-    @property
-    def _packages(self):
-        trees = [*self.described["values"].values(), self.described.get("result")]
-        return ["scipy"] if "sparse" in _values.kinds(trees) else []
 
     async def _fetch_large(self, connection, output):
         transport, channel = connection.transport, connection.channel
