@@ -23,6 +23,8 @@ class Segment:
     def __init__(self, fd: int, size: int, path: str, named: bool = False):
         self.fd, self.size, self.path, self._named = fd, size, path, named
         self._map: mmap.mmap | None = None
+        #: True if its pages are there, from an earlier use.
+        self.used = False
 
     @classmethod
     def create(cls, size: int) -> "Segment":

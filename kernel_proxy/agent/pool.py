@@ -49,6 +49,7 @@ class Pool:
             if used.size < SMALLEST_BYTES or sys.platform != "linux":
                 self._close(used)
                 return
+            used.used = True
             self._kept.append(used)
             while self.nbytes > self._budget:
                 self._close(self._kept.pop(0))

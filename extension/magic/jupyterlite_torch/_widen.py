@@ -6,9 +6,10 @@ import numpy as np
 
 
 def _bfloat16(raw):
-    wide = raw.astype(np.uint32)
-    wide <<= 16
-    return wide.view(np.float32)
+    # Their upper halves, on a little-endian machine: half the time of a shift.
+    wide = np.zeros(raw.size, np.float32)
+    wide.view(np.uint16)[1::2] = raw.reshape(-1)
+    return wide.reshape(raw.shape)
 
 
 def _float8(exponent_bits, mantissa_bits, bias, specials):
