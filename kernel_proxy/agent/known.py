@@ -76,7 +76,7 @@ def _table_facts(value):
         # Comes only when it is asked for, changed or not.
         return [id(value), nbytes]
     try:
-        return [tables.checksum(value, tables.KERNEL)]
+        return [tables.checksum(value, tables.KERNEL), *tables.rest(value)]
     except tables.Unfit as reason:
         return [id(value), str(reason)]
 

@@ -155,6 +155,16 @@ def test_changes_here_in_place_are_sent(tables):
         assert names["held"] == held, change
 
 
+def test_changes_of_a_series_are_sent(tables):
+    tables.local("s = pd.Series([1, 2])")
+    tables.torch("s")
+    for change in ("s.name = 0", "s.name = None", "s.attrs['k'] = 1", "s[0] = 3"):
+        tables.local(change)
+        tables.torch("back = s.copy()")
+        assert_same(tables.names["back"], tables.names["s"])
+        assert tables.names["back"].attrs == tables.names["s"].attrs
+
+
 def test_changes_there_in_place_come_back(tables):
     tables.torch(
         "df = pd.DataFrame({'a': [1, 2], 't': pd.to_datetime(['2026', '2027'])})\np = pl.DataFrame({'a': [1]})"
@@ -211,6 +221,7 @@ def test_tables_above_the_bound_come_when_they_are_asked_for(tables, capsys):
         ("pd.DataFrame([[1, 2]], columns=['a', 1])", "the names of its columns arrive as text"),
         ("pd.DataFrame({'a': [[1], [2, 3]]})", "in column 'a' lists arrive as arrays"),
         ("pd.Series([1, 2], pd.date_range('2026', periods=2))", "its index without `freq`"),
+        ("pd.DataFrame({'a': [1]}).pipe(with_attrs, object())", "its `attrs`"),
         ("type('Mine', (pd.DataFrame,), {})({'a': [1]})", "its class Mine"),
         (
             "pd.DataFrame({n: np.array([n], object) for n in 'abcde'}, index=np.array([1], object))",
@@ -221,6 +232,8 @@ def test_tables_above_the_bound_come_when_they_are_asked_for(tables, capsys):
 )
 def test_what_arrow_does_not_keep_is_said(tables, capsys, code, said):
     note = "is a table of which Arrow keeps not all: "
+    for cell in (tables.local, tables.torch):
+        cell("def with_attrs(df, x):\n    df.attrs['k'] = x\n    return df")
     tables.local(f"here = {code}")
     tables.torch(f"there = {code}\nrows = len(here)")
     text = capsys.readouterr().err

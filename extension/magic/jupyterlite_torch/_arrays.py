@@ -1,5 +1,6 @@
 """NumPy arrays, and what is made of them, as tensors of a safetensors file, and back."""
 
+import contextlib
 import math
 import sys
 import zlib
@@ -100,14 +101,33 @@ def leaf(value, place, streams=None):
     return None
 
 
+def table_facts(value, kind, streams):
+    """Return what differs when a table does, from its stream if that is in `streams`.
+
+    Raises Untransferable.
+    """
+    if id(value) in streams:
+        total = zlib.crc32(streams[id(value)][1])
+    else:
+        with _said():
+            total = _tables.checksum(value, _tables.PAGE)
+    return [*kind, total, *_tables.rest(value)]
+
+
+@contextlib.contextmanager
+def _said():
+    try:
+        yield
+    except _tables.Missing as reason:
+        raise Lacking(reason) from None
+    except _tables.Unfit as reason:
+        raise Untransferable(str(reason)) from None
+
+
 def _table(value, kind, place, streams):
     if id(value) not in streams:
-        try:
+        with _said():
             stream, rest, lost = _tables.write(value, _tables.PAGE)
-        except _tables.Missing as reason:
-            raise Lacking(reason) from None
-        except _tables.Unfit as reason:
-            raise Untransferable(str(reason)) from None
         # With the value, so that no other one takes its ID.
         streams[id(value)] = value, np.frombuffer(stream, np.uint8), rest, lost
     _, stream, rest, lost = streams[id(value)]

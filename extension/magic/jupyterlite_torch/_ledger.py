@@ -15,6 +15,7 @@ AUTO_PUSH_BYTES = 256 * 2**20
 _INTERACTIVE = frozenset({"_", "__", "___", "In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii"})
 _DEFINITIONS = types.ModuleType | type | types.FunctionType | types.BuiltinFunctionType
 _MISSING = object()
+_NONE = types.MappingProxyType({})
 
 
 class Push:
@@ -176,7 +177,7 @@ def _identity(value):
     return ("object", id(value))
 
 
-def _fingerprint(value, checksums=types.MappingProxyType({}), streams=None):
+def _fingerprint(value, checksums=_NONE, streams=_NONE):
     """Return something that differs when the value does; `checksums` as for `Ledger.agree`,
     `streams` as for `_arrays.leaf`."""
 
@@ -186,10 +187,15 @@ def _fingerprint(value, checksums=types.MappingProxyType({}), streams=None):
         sums = checksums.get(id(value)) or _arrays.checksums(value)
         return {"tensor": [value.dtype.str, value.shape, sums]}
 
+    def leaf(item):
+        if kind := _tables.kind(item):
+            return {"arrow": _arrays.table_facts(item, kind, streams)}
+        return _arrays.leaf(item, place)
+
     if isinstance(value, _DEFINITIONS):
         return _identity(value)
     try:
-        return json.dumps(_values.encode(value, lambda item: _arrays.leaf(item, place, streams)))
+        return json.dumps(_values.encode(value, leaf))
     except _values.Untransferable:
         return _identity(value)
 

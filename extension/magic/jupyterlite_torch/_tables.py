@@ -90,8 +90,7 @@ def write(value, side):
             return stream.getbuffer(), [], None
         table = _arrow(value)
         lost = _lost(value, table, module) if library == "pandas" else None
-        rest = [value.name is not None] if (library, name) == ("pandas", "Series") else []
-        return _written(table), rest, lost
+        return _written(table), rest(value), lost
     except Unfit:
         raise
     except MemoryError:
@@ -103,8 +102,13 @@ def write(value, side):
         ) from None
 
 
+def rest(value):
+    """Return what comes behind the stream in an `arrow` tree."""
+    return [value.name is not None] if kind(value) == ("pandas", "Series") else []
+
+
 def checksum(value, side):
-    """Return the CRC-32 of what `write` gives, without the memory for it. Raises Unfit."""
+    """Return the CRC-32 of the stream of `write`, without the memory for it. Raises Unfit."""
     library, name = kind(value)
     module = imported(library, name, side)
     total = _Sum()
@@ -219,6 +223,8 @@ def _losses(frame, table):
         yield f"its index arrives as {', '.join(map(str, _dtypes(now)))}"
     if getattr(was, "freq", None) != getattr(now, "freq", None):
         yield "its index without `freq`"
+    if frame.attrs and not empty.attrs:
+        yield "its `attrs`"
 
 
 def _dtypes(index):
@@ -267,6 +273,7 @@ def _to_pandas(table, pandas, named=None):
     label = _only(frame.columns.tolist())
     series = frame.pop(label)
     series.name = label if named else None
+    series.attrs = frame.attrs
     return series
 
 
