@@ -58,7 +58,7 @@ def kind(value):
 
 
 def imported(library, kind, side):
-    """Import what a table needs and return its library. Raises Missing."""
+    """Import what a table needs and return its library. Raises Missing, or Unfit for no table."""
     if kind not in _TYPES.get(library, ()):
         raise Unfit(f"a {library} {kind} is unknown here")
     lacking = []
@@ -91,8 +91,6 @@ def write(value, side):
         table = _arrow(value)
         lost = _lost(value, table, module) if library == "pandas" else None
         return _written(table), rest(value), lost
-    except Unfit:
-        raise
     except MemoryError:
         raise Unfit(f"there is no memory for a copy of this {library} {name}") from None
     except Exception as error:
@@ -117,8 +115,6 @@ def checksum(value, side):
             _write_polars(value, module, total)
         else:
             _write_arrow(_arrow(value), sys.modules["pyarrow"].PythonFile(total, "w"))
-    except Unfit:
-        raise
     except Exception as error:
         raise Unfit(_reason(error)) from None
     return total.value
