@@ -55,6 +55,7 @@ def code() -> str:
     modules = {
         "values": wire / "_values.py",
         "kinds": wire / "_kinds.py",
+        "tables": wire / "_tables.py",
         "safetensors": wire / "_safetensors.py",
         "segment": proxy / "segment.py",
         "failure": proxy / "agent" / "failure.py",

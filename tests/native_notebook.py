@@ -50,7 +50,7 @@ class NativeNotebook:
         )
 
         async def load(package):
-            assert package in ("numpy", "scipy")
+            assert package in ("numpy", "scipy", "pandas", "polars", "pyarrow")
 
         self.notebook = Notebook(self.shell, self.connection, load, loop.run_until_complete)
         self.wait(self.connection.connect(url or proxy.url))

@@ -10,6 +10,7 @@ import sys
 
 import _jupyterlite_torch_held as held
 import _jupyterlite_torch_memory as memory
+import _jupyterlite_torch_tables as tables
 import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_batch import Batch
@@ -145,7 +146,7 @@ def _export(
             in_place.append(name)
         exchanged[name] = Known(value)
         try:
-            trees[name] = batch.encode(value)
+            trees[name] = batch.encode(value, asked=dict(expressions).get(name) == name)
         except values.Untransferable:
             kept.append(name)
         except Failure as failure:
@@ -153,7 +154,7 @@ def _export(
             if isinstance(failure, TooLarge):
                 errors[name] = _can_not_come(name, str(failure).replace("NAME", name))
             else:
-                notes[name] = str(failure)
+                notes[name] = str(failure).replace("NAME", name)
     for name, expression in dict(expressions).items():
         try:
             value = eval(expression, namespace)
@@ -218,10 +219,12 @@ def _can_not_come(expression, reason):
 
 def _encode_result(result, batch):
     for name, known in exchanged.items():
-        if known.is_same_object(result) and isinstance(result, torch.Tensor):
+        if known.is_same_object(result) and (
+            isinstance(result, torch.Tensor) or tables.kind(result)
+        ):
             return {"name": name}
     try:
-        return batch.encode(result)
+        return batch.encode(result, asked=False)
     except (values.Untransferable, Failure):
         return {"stays": None}
 

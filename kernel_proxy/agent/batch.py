@@ -9,6 +9,7 @@ import _jupyterlite_torch_export as export
 import _jupyterlite_torch_forms as forms
 import _jupyterlite_torch_kinds as kinds
 import _jupyterlite_torch_safetensors as safetensors
+import _jupyterlite_torch_tables as tables
 import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_failure import Failure, TooLarge, size
@@ -22,6 +23,7 @@ class Batch:
         the user's code knows may stay here, whatever their size."""
         self._limit = limit
         self._holds = holds
+        self._asked = True
         self.tensors = []
         # What the user's code knows each of them as: several objects where they share all of their
         # memory, none for a part of a value.
@@ -32,9 +34,11 @@ class Batch:
         # other one takes that ID.
         self._met = {}
 
-    def encode(self, value):
+    def encode(self, value, asked=True):
         """Return the tree of `value`, its tensors added to the batch; all of them or, when one
-        fails, none. Raises Untransferable for what stays without a word, else Failure."""
+        fails, none. Raises Untransferable for what stays without a word, else Failure, which a table
+        larger than AUTO_BYTES is that nobody has `asked` for."""
+        self._asked = asked
         before, keys, met = len(self.tensors), dict(self._keys), dict(self._met)
         try:
             return values.encode(value, self._leaf)
@@ -54,6 +58,8 @@ class Batch:
                 tree = self._tensor(value)
             elif numpy and isinstance(value, numpy.ndarray | numpy.generic):
                 tree = self._array(value, numpy)
+            elif table := tables.kind(value):
+                tree = self._table(value, table)
             else:
                 return None
             self._met[id(value)] = value, tree
@@ -81,6 +87,21 @@ class Batch:
             native = native.copy()
         original = value if isinstance(value, numpy.ndarray) else None
         return {kind: self._add(torch.from_numpy(native.reshape(value.shape)), original)}
+
+    def _table(self, value, kind):
+        if not self._asked and tables.nbytes(value) > tables.AUTO_BYTES:
+            raise Failure(
+                f"its {size(tables.nbytes(value))} are above the {size(tables.AUTO_BYTES)} that come "
+                "by themselves; `%%torch -o NAME` brings it"
+            )
+        try:
+            stream, rest, lost = tables.write(value, tables.KERNEL)
+        except tables.Unfit as reason:
+            raise Failure(str(reason)) from None
+        # A part of the value: a handle to it would be one to a copy.
+        key = self._add(torch.frombuffer(stream, dtype=torch.uint8))
+        tree = {"arrow": [*kind, {"tensor": key}, *rest]}
+        return {"noted": [kinds.CONTAINERS["table"].note.format(lost=lost), tree]} if lost else tree
 
     def _add(self, tensor, original=None):
         """Return the key of a plain tensor of a dtype that travels."""

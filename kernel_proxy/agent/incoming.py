@@ -3,6 +3,7 @@
 Injected into the kernel, as agent.py is.
 """
 
+import ctypes
 import importlib
 import math
 
@@ -10,6 +11,7 @@ import _jupyterlite_torch_forms as forms
 import _jupyterlite_torch_held as held
 import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_segment as segment
+import _jupyterlite_torch_tables as tables
 import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_failure import Failure
@@ -38,7 +40,10 @@ def import_(trees, device=(), imports=(), delete=(), path=None):
     for name, tree in trees.items():
         if name in exchanged and name in namespace and changed(name, namespace[name]):
             conflicts.append(name)
-        value = decode(tree, tensors)
+        try:
+            value = decode(tree, tensors)
+        except tables.Unfit as reason:
+            raise Failure(f"`{name}` can not be sent to the server: {reason}.") from None
         if name in devices:
             value = _to(value, devices[name], name)
         namespace[name] = value
@@ -89,7 +94,7 @@ def _mapped(view, entry, file_size):
 
 
 def decode(tree, tensors):
-    """Return the value of a tree whose tensors are given."""
+    """Return the value of a tree whose tensors are given. Raises Failure, or Unfit for a table."""
     return values.decode(tree, lambda kind, content: _from_wire(kind, content, tensors))
 
 
@@ -98,11 +103,26 @@ def _from_wire(kind, content, tensors):
         return held.get(content)[0]
     if kind == "sparse":
         return forms.sparse(*content)
+    if kind == "arrow":
+        library, name, stream, *rest = content
+        return tables.read(library, name, _buffer(stream), *rest, side=tables.KERNEL)
     tensor = tensors[content]
     if kind == "tensor":
         return tensor
     array = _numpy().asarray(tensor)
     return array[()] if kind == "scalar" else array
+
+
+def _buffer(stream):
+    """Return the bytes of a tensor as a buffer that keeps it alive, without NumPy."""
+    if not isinstance(stream, torch.Tensor) or stream.dtype != torch.uint8 or not stream.numel():
+        raise Failure("the Arrow stream of a table is no tensor of bytes")
+    if stream.data_ptr() % safetensors.ALIGNMENT:
+        # Arrow reads numbers where they lie.
+        stream = stream.clone()
+    holder = (ctypes.c_char * stream.numel()).from_address(stream.data_ptr())
+    holder.tensor = stream
+    return memoryview(holder).cast("B")
 
 
 def _numpy():

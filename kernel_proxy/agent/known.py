@@ -10,6 +10,7 @@ import zlib
 
 import _jupyterlite_torch_forms as forms
 import _jupyterlite_torch_safetensors as safetensors
+import _jupyterlite_torch_tables as tables
 import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_failure import Failure
@@ -64,7 +65,20 @@ def _fingerprint_leaf(value):
         return {
             "array": [array.dtype.str, list(value.shape), zlib.crc32(array.reshape(-1).view("u1"))]
         }
+    if table := tables.kind(value):
+        return {"arrow": [*table, *_table_facts(value)]}
     return None
+
+
+def _table_facts(value):
+    nbytes = tables.nbytes(value)
+    if nbytes > tables.AUTO_BYTES:
+        # Comes only when it is asked for, changed or not.
+        return [id(value), nbytes]
+    try:
+        return [tables.checksum(value, tables.KERNEL), *tables.rest(value)]
+    except tables.Unfit as reason:
+        return [id(value), str(reason)]
 
 
 def _tensor_facts(tensor):

@@ -23,9 +23,9 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
     """
     value, changed = held.get(handle)
     tensors = incoming.read(path) if path else {}
-    given = [incoming.decode(tree, tensors) for tree in arguments]
-    named = {key: incoming.decode(tree, tensors) for key, tree in (options or {}).items()}
     try:
+        given = [incoming.decode(tree, tensors) for tree in arguments]
+        named = {key: incoming.decode(tree, tensors) for key, tree in (options or {}).items()}
         if operation == "index":
             value = value[given[0]]
         elif operation == "call" and name in CALLS:

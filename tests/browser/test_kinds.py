@@ -96,6 +96,24 @@ assert sparse[1].layout is torch.sparse_csr and nested.is_nested and quantized.i
 twice = matrix.to_dense()
 day = when.tolist()"""
 
+TABLE = """\
+import pandas as pd
+df = pd.DataFrame({"a": [1, 2]})"""
+
+# The local Pyodide has pandas and neither pyarrow nor polars.
+TABLE_SENT = """\
+try:
+    %torch len(df)
+except Exception as error:
+    print(error)"""
+
+TABLE_THERE = """\
+%%torch
+import pandas as pd, polars as pl
+there = pd.DataFrame({"a": [3, 4]})
+large = pl.DataFrame({"a": range(2**18)})
+number = torch.tensor(1)"""
+
 
 def test_kinds(run_notebook):
     cells = {
@@ -113,6 +131,13 @@ def test_kinds(run_notebook):
         "kinds here": KINDS_HERE,
         "kinds back": KINDS_BACK,
         "back here": "assert (twice == matrix.toarray()).all() and day == [1]",
+        "table": TABLE,
+        "table sent": TABLE_SENT,
+        "table there": TABLE_THERE,
+        "table here": "assert number == 1 and 'there' not in dir() and 'large' not in dir()",
+        "numbers sent": "numbers = df.to_numpy()",
+        "numbers there": "%%torch -o came=there.to_numpy()\nnumbers += 1",
+        "numbers here": "assert came.tolist() == [[3], [4]] and numbers.tolist() == [[2], [3]]",
     }
     run = run_notebook(list(cells.values()))
     run.ended(0)
@@ -123,3 +148,9 @@ def test_kinds(run_notebook):
     for name in ("bsc", "nested", "quantized"):
         assert said.count(f"`{name}` is ") == 1
     assert "`when` has the dtype datetime64[D]" in done["kinds back"].stderr
+    lacks = "this page lacks {0}: write `%pip install {0}` here, or take `.to_numpy()` of it."
+    assert done["table sent"].stdout.startswith("`df` can not be sent to the server: a pandas Data")
+    assert lacks.format("pyarrow") in done["table sent"].stdout
+    pandas, polars = done["table there"].stderr.splitlines()
+    assert pandas.startswith("`there` stays on the server: a pandas DataFrame travels where")
+    assert pandas.endswith(lacks.format("pyarrow")) and polars.endswith(lacks.format("polars"))

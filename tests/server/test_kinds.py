@@ -335,7 +335,10 @@ def test_matrices_of_old(notebook):
 
 def test_what_torch_lacks_is_refused_with_advice(notebook):
     for value, advice in (
-        (np.ma.MaskedArray([1, 2], [True, False]), r"\.filled\(0\)"),
+        (
+            np.ma.MaskedArray([1, 2], [True, False]),
+            r"`torch\.masked\.masked_tensor\(values, valid\)`",
+        ),
         (np.zeros(2, [("a", "f4"), ("b", "i4")]), r"\['a'\]"),
         (np.array([None]), "dtype object.*astype"),
         (np.array(["a"]), "dtype <U1.*astype"),

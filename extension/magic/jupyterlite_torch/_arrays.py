@@ -1,5 +1,6 @@
 """NumPy arrays, and what is made of them, as tensors of a safetensors file, and back."""
 
+import contextlib
 import functools
 import math
 import sys
@@ -7,9 +8,9 @@ import zlib
 
 import numpy as np
 
-from . import _safetensors
+from . import _safetensors, _tables
 from ._errors import TransferError
-from ._kinds import PAGE_KINDS, TRAVELS
+from ._kinds import CONTAINERS, PAGE_KINDS, TRAVELS
 from ._values import Untransferable, encode
 from ._widen import WIDEN
 
@@ -23,10 +24,12 @@ class Outgoing:
         self.arrays = []
         self._keys = {}
         self._checksums = {}
+        #: The streams of tables, for `leaf`.
+        self.streams = {}
 
     def leaf(self, value):
         """Return the tree of a value as `leaf` does."""
-        return leaf(value, self._add)
+        return leaf(value, self._add, self.streams)
 
     def _add(self, array):
         key = self._keys.get(id(array))
@@ -39,7 +42,10 @@ class Outgoing:
         """Leave out all arrays but the first `count`."""
         for array in self.arrays[count:]:
             del self._keys[id(array)]
+            self._checksums.pop(id(array), None)
         del self.arrays[count:]
+        kept = set(map(id, self.arrays))
+        self.streams = {key: each for key, each in self.streams.items() if id(each[1]) in kept}
 
     def checksums(self, first=0):
         """Return the checksums of the arrays from number `first` on, by the array's id."""
@@ -66,11 +72,20 @@ class Outgoing:
         return pieces, size, known
 
 
-def leaf(value, place):
-    """Return the tree of an array or of what consists of arrays, None for anything else; `place`
-    gives the tree of an array whose dtype torch has.
+class Lacking(Untransferable):
+    """A table that travels with `packages` which this page lacks."""
 
-    Raises Untransferable for arrays that torch has no dtype for, saying what to do.
+    def __init__(self, reason):
+        super().__init__(str(reason))
+        self.packages = reason.packages
+
+
+def leaf(value, place, streams=None):
+    """Return the tree of an array or of what consists of arrays, None for anything else; `place`
+    gives the tree of an array whose dtype torch has. `streams` keeps those of tables, so that each
+    is written once.
+
+    Raises Untransferable for what torch or Arrow has no type for, saying what to do.
     """
     if isinstance(value, np.generic):
         return _scalar(value)
@@ -80,7 +95,43 @@ def leaf(value, place):
         return _sparse(value, place)
     if _is_a(value, "PIL.Image", "Image"):
         return {"noted": [PAGE_KINDS["image"].note, _array(np.asarray(value), place)]}
+    if table := _tables.kind(value):
+        return _table(value, table, place, {} if streams is None else streams)
     return None
+
+
+def table_facts(value, kind, streams):
+    """Return what differs when a table does, from its stream if that is in `streams`.
+
+    Raises Untransferable.
+    """
+    if id(value) in streams:
+        total = zlib.crc32(streams[id(value)][1])
+    else:
+        with _said():
+            total = _tables.checksum(value, _tables.PAGE)
+    return [*kind, total, *_tables.rest(value)]
+
+
+@contextlib.contextmanager
+def _said():
+    try:
+        yield
+    except _tables.Missing as reason:
+        raise Lacking(reason) from None
+    except _tables.Unfit as reason:
+        raise Untransferable(str(reason)) from None
+
+
+def _table(value, kind, place, streams):
+    if id(value) not in streams:
+        with _said():
+            stream, rest, lost = _tables.write(value, _tables.PAGE)
+        # With the value, so that no other one takes its ID.
+        streams[id(value)] = value, np.frombuffer(stream, np.uint8), rest, lost
+    _, stream, rest, lost = streams[id(value)]
+    tree = {"arrow": [*kind, place(stream), *rest]}
+    return {"noted": [CONTAINERS["table"].note.format(lost=lost), tree]} if lost else tree
 
 
 def _is_a(value, module, *names):
@@ -99,7 +150,11 @@ def _scalar(value):
 
 def _array(value, place):
     if isinstance(value, np.ma.MaskedArray):
-        raise Untransferable("it is a masked array: send `.filled(0)` and `.mask` of it")
+        # torch's own MaskedTensor is a prototype, with few operations (torch 2.13).
+        raise Untransferable(
+            "it is a masked array: send `.data` and `~np.ma.getmaskarray(...)` of it as `values` and "
+            "`valid`, of which `torch.masked.masked_tensor(values, valid)` makes one there"
+        )
     dtype = value.dtype
     if dtype.kind in "mM":
         native = value.astype(dtype.newbyteorder("="), copy=False)
@@ -188,10 +243,15 @@ class Incoming:
 
 
 def compose(kind, parts):
-    """Return what consists of arrays, for a kind of COMPOSITE in _values.py."""
+    """Return what consists of arrays, for a kind of COMPOSITE in _values.py.
+
+    Raises TransferError, or Unfit for a table.
+    """
     if kind == "masked":
         values, valid = parts
         return np.ma.MaskedArray(values, mask=~valid)
+    if kind == "arrow":
+        return _tables.read(*parts, side=_tables.PAGE)
     try:
         return _sparse_array(*parts)
     except (ValueError, TypeError, IndexError) as error:

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from . import _names
+from . import _names, _tables
 from ._errors import (
     KernelDied,
     ServerError,
@@ -60,9 +60,7 @@ class Cell:
         after = self._options.fetch.values()
         names = self._names = _names.analyze(self._source.body, self._ledger.functions, after)
         automatic = self._options.auto
-        push = self._push = self._ledger.prepare(
-            names.reads if automatic else (), self._options.send, self._scope
-        )
+        push = self._push = await self._prepare(names.reads if automatic else ())
         if self._notebook.device != "cpu":
             push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
         channel = self._connection.channel
@@ -92,11 +90,23 @@ class Cell:
         self.request = channel.execute(self._source.code, metadata, buffers, identifier)
         # From here on what the server has is what was sent, also for the cells that queue behind.
         self._ledger.pushed(push)
+        # The streams of tables are copies, and a job may run for hours.
+        push.arrays.drop(0)
         self._ledger.functions = names.functions
         if self._options.background is not None:
             # A cell that queues behind reads what this one is going to assign.
             for name in assigned:
                 self._ledger.agree(name)
+
+    async def _prepare(self, names):
+        """Return the Push; packages that it needs are loaded where this page can have them."""
+        try:
+            return self._ledger.prepare(names, self._options.send, self._scope)
+        except TransferError as error:
+            loaded = [await self._notebook.load_optional(package) for package in error.lacks]
+            if not loaded or not all(loaded):
+                raise
+        return self._ledger.prepare(names, self._options.send, self._scope)
 
     @property
     def _assigned(self):
@@ -207,8 +217,12 @@ class Cell:
             self.output.say(name, tree)
             try:
                 await self._assign(name, values.decode(tree), name in described["in_place"])
-            except (KeyError, TransferError) as missing:
-                problems.append(_reason(name, values.failed.get(missing.args[0], missing)))
+            except (KeyError, TransferError, _tables.Unfit) as missing:
+                reason = values.failed.get(missing.args[0], missing)
+                if isinstance(reason, _tables.Missing) and name not in self._options.fetch:
+                    self.output.write(f"`{name}` stays on the server: {reason}.\n", "stderr")
+                else:
+                    problems.append(_reason(name, reason))
             # A value that did not arrive is the server's, so that the old one here is not sent.
             self._ledger.agree(name, values.checksums)
         for name in described["kept"]:
@@ -245,7 +259,7 @@ class Cell:
             return None
         try:
             return values.decode(tree)
-        except KeyError:
+        except (KeyError, _tables.Unfit):
             return None
 
 
@@ -274,6 +288,8 @@ def _overwrite(old, value):
 def _reason(name, error):
     if isinstance(error, TransferError):
         return str(error)
+    if isinstance(error, _tables.Missing):
+        return f"`{name}` can not be brought back: {error}."
     return f"`{name}` did not come back: {error}. Run `%%torch -o {name}` to try again."
 
 

@@ -44,7 +44,9 @@ class ConnectError(TorchError):
 
 
 class TransferError(TorchError):
-    """A value can not be sent, or not be brought back."""
+    """A value can not be sent, or not be brought back. `lacks`: packages that this page would need."""
+
+    lacks = ()
 
 
 class KernelDied(TorchError):

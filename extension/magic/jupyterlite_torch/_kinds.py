@@ -156,7 +156,8 @@ PAGE_KINDS = {
     ),
     "refused": Rule(
         "an error that says what to send instead",
-        "masked arrays, structured arrays, `object`, text, `longdouble`; frames of pandas and polars",
+        "masked arrays, structured arrays, `object`, text, `longdouble`; tables with what Arrow lacks, "
+        "such as `object` columns of mixed types",
     ),
 }
 
@@ -173,6 +174,12 @@ CONTAINERS = {
         "is a dataclass: a dict of its fields travels",
     ),
     "shared": Rule("a tensor or array that occurs more than once", "sent once, and one object"),
+    "table": Rule(
+        "a table: DataFrame and Series of pandas and polars; Table, RecordBatch, ChunkedArray and "
+        "Array of pyarrow",
+        "the same, by Arrow, where [both sides can](#tables); the cell says what Arrow does not keep",
+        "is a table of which Arrow keeps not all: {lost}",
+    ),
     "endless": Rule("what contains itself, or is nested deeper", "an error, or stays with a word"),
     "module": Rule("a module", "stays there; `-o model` brings its `state_dict`"),
 }

@@ -4,7 +4,7 @@ import builtins
 import json
 import types
 
-from . import _arrays, _values
+from . import _arrays, _tables, _values
 from ._arguments import looks_secret
 from ._errors import TransferError
 from ._remote_array import RemoteArray
@@ -15,6 +15,7 @@ AUTO_PUSH_BYTES = 256 * 2**20
 _INTERACTIVE = frozenset({"_", "__", "___", "In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii"})
 _DEFINITIONS = types.ModuleType | type | types.FunctionType | types.BuiltinFunctionType
 _MISSING = object()
+_NONE = types.MappingProxyType({})
 
 
 class Push:
@@ -92,8 +93,11 @@ class Ledger:
             push.arrays.drop(before)
             if not asked and agreed == _identity(value):
                 return  # The server has one of its own, assigned there since.
-            raise TransferError(_not_transferable(name, value, reason)) from None
-        fingerprint = _fingerprint(value, push.arrays.checksums(before))
+            error = TransferError(_not_transferable(name, value, reason))
+            error.lacks = getattr(reason, "packages", ())
+            raise error from None
+        sums = push.arrays.checksums(before)
+        fingerprint = _fingerprint(value, sums, push.arrays.streams)
         if not asked:
             if agreed == fingerprint:
                 push.arrays.drop(before)
@@ -173,8 +177,9 @@ def _identity(value):
     return ("object", id(value))
 
 
-def _fingerprint(value, checksums=types.MappingProxyType({})):
-    """Return something that differs when the value does; `checksums` as for `Ledger.agree`."""
+def _fingerprint(value, checksums=_NONE, streams=_NONE):
+    """Return something that differs when the value does; `checksums` as for `Ledger.agree`,
+    `streams` as for `_arrays.leaf`."""
 
     def place(value):
         if isinstance(value, RemoteArray):
@@ -182,10 +187,15 @@ def _fingerprint(value, checksums=types.MappingProxyType({})):
         sums = checksums.get(id(value)) or _arrays.checksums(value)
         return {"tensor": [value.dtype.str, value.shape, sums]}
 
+    def leaf(item):
+        if kind := _tables.kind(item):
+            return {"arrow": _arrays.table_facts(item, kind, streams)}
+        return _arrays.leaf(item, place)
+
     if isinstance(value, _DEFINITIONS):
         return _identity(value)
     try:
-        return json.dumps(_values.encode(value, lambda item: _arrays.leaf(item, place)))
+        return json.dumps(_values.encode(value, leaf))
     except _values.Untransferable:
         return _identity(value)
 
@@ -210,6 +220,8 @@ def _refuse_secret(name, value):
 def _not_transferable(name, value, reason):
     kind = type(value)
     library = kind.__module__.split(".")[0]
+    if _tables.kind(value):
+        return f"`{name}` can not be sent to the server: {reason}."
     if library in ("pandas", "polars") and hasattr(value, "to_numpy"):
         return f"`{name}` is a {library} {kind.__name__}: send its numbers, `{name}.to_numpy()`."
     if library == "PIL":

@@ -2,7 +2,7 @@
 
 import secrets
 
-from . import _arrays, _progress, _safetensors, _values
+from . import _arrays, _progress, _safetensors, _tables, _values
 from ._errors import TransferError
 from ._remote_array import RemoteArray
 
@@ -79,9 +79,13 @@ async def _value(reply, name, notebook, source, output):
     tree = described.pop("value")
     values = Values({**described, "values": {name: tree}}, reply.buffers, source)
     await values.fetch(notebook, output)
-    for error in values.failed.values():
-        raise error
-    return values.decode(tree), {**described, "checksums": values.checksums}
+    try:
+        for error in values.failed.values():
+            raise error
+        value = values.decode(tree)
+    except _tables.Unfit as error:
+        raise TransferError(f"`{name}` can not be fetched: {error}.") from None
+    return value, {**described, "checksums": values.checksums}
 
 
 class Values:
@@ -91,8 +95,8 @@ class Values:
         self.described = described
         self._arrays = {}
         self._names = None
-        trees = [*described["values"].values(), described.get("result")]
-        self._packages = ["scipy"] if "sparse" in _values.kinds(trees) else []
+        self._trees = [*described["values"].values(), described.get("result")]
+        self._kinds = _values.kinds(self._trees)
         #: Why a tensor could not be fetched, by its key.
         self.failed = {}
         #: Checksums of arrays that the server has summed up, by the array's id.
@@ -125,35 +129,50 @@ class Values:
     @property
     def lacks(self):
         """True if something is to be fetched or loaded before `decode`."""
-        return bool(self.large or self._packages)
+        return bool(self.large or self._kinds & {"sparse", "arrow"})
 
     async def fetch(self, notebook, output):
         """Fetch what did not come with the reply, with a bar in `output`, and load what `decode`
         needs."""
-        for package in self._packages:
-            if not await notebook.load_optional(package):
-                text = f"{package} can not be loaded in this page: sparse tensors came dense.\n"
-                output.write(text, "stderr")
-        if self.large:
-            await self._fetch_large(notebook.connection, output)
-
-    async def _fetch_large(self, connection, output):
-        transport, channel = connection.transport, connection.channel
-        names = dict.fromkeys(self.name_of(tensor["key"]) for tensor in self.large)
-        label = f"{', '.join(f'`{name}`' for name in names)} from the server"
-        total = sum(tensor["nbytes"] for tensor in self.large)
+        if "sparse" in self._kinds and not await notebook.load_optional("scipy"):
+            text = "scipy can not be loaded in this page: sparse tensors came dense.\n"
+            output.write(text, "stderr")
+        if "arrow" in self._kinds:
+            await self._load_tables(notebook)
+        connection = notebook.connection
         try:
-            with _progress.shown(output, label, total) as progress:
-                for tensor in self.large:
-                    key = tensor["key"]
-                    try:
-                        self._arrays[key] = await self._fetch(
-                            tensor, transport, channel, progress.moved
-                        )
-                    except Exception as error:
-                        self.failed[key] = error
+            wanted = [tensor for tensor in self.large if tensor["key"] not in self.failed]
+            if wanted:
+                await self._fetch_large(wanted, connection, output)
         finally:
-            channel.release(tensor["handle"] for tensor in self.large)
+            if self.large:
+                connection.channel.release(tensor["handle"] for tensor in self.large)
+
+    async def _load_tables(self, notebook):
+        for library, kind, stream, *_ in _values.contents(self._trees, "arrow"):
+            # In their order: of what is missing the rest is not loaded in vain.
+            for package in _tables.NEEDS.get(library, ()):
+                if not await notebook.load_optional(package):
+                    break
+            try:
+                _tables.imported(library, kind, _tables.PAGE)
+            except _tables.Unfit as reason:
+                self.failed.update(dict.fromkeys(tensor_keys(stream), reason))
+
+    async def _fetch_large(self, tensors, connection, output):
+        transport, channel = connection.transport, connection.channel
+        names = dict.fromkeys(self.name_of(tensor["key"]) for tensor in tensors)
+        label = f"{', '.join(f'`{name}`' for name in names)} from the server"
+        total = sum(tensor["nbytes"] for tensor in tensors)
+        with _progress.shown(output, label, total) as progress:
+            for tensor in tensors:
+                key = tensor["key"]
+                try:
+                    self._arrays[key] = await self._fetch(
+                        tensor, transport, channel, progress.moved
+                    )
+                except Exception as error:
+                    self.failed[key] = error
 
     async def _fetch(self, tensor, transport, channel, moved):
         code = _safetensors.CODES[tensor["dtype"]]
@@ -182,12 +201,15 @@ class Values:
         return self._names.get(key, "the result")
 
     def decode(self, tree):
-        """Return the value of a tree; KeyError with the key of a tensor that is not there."""
+        """Return the value of a tree; KeyError with the key of a tensor that is not there, Unfit for
+        a table that is none."""
         return _values.decode(tree, lambda kind, key: self._leaf(kind, key))
 
     def _leaf(self, kind, key):
         if kind in _values.COMPOSITE:
             return _arrays.compose(kind, key)
+        if key in self.failed:
+            raise KeyError(key)
         array = self._arrays[key]
         return array[()] if kind == "scalar" else array
 

@@ -109,7 +109,7 @@ def _can_be_key(tree):
     ((kind, content),) = tree.items()
     if kind in ("tuple", "frozenset", "namedtuple"):
         return all(map(_can_be_key, content[2] if kind == "namedtuple" else content))
-    return kind not in ("tensor", "array", "sparse", "masked", "noted")
+    return kind not in ("tensor", "array", "sparse", "masked", "arrow", "noted")
 
 
 _DICTS = frozenset({dict, OrderedDict, defaultdict, Counter})
@@ -168,7 +168,7 @@ def decode(tree, leaf):
 
 
 #: Kinds that consist of trees.
-COMPOSITE = frozenset({"sparse", "masked"})
+COMPOSITE = frozenset({"sparse", "masked", "arrow"})
 
 
 def notes(tree):
@@ -179,6 +179,11 @@ def notes(tree):
 def kinds(tree):
     """Return the kinds of objects in a tree."""
     return {kind for kind, _ in _objects(tree)}
+
+
+def contents(tree, kind):
+    """Return the contents of all objects of one kind in a tree."""
+    return [content for found, content in _objects(tree) if found == kind]
 
 
 def _objects(tree):
