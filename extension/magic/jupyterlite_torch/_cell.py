@@ -61,7 +61,7 @@ class Cell:
         names = self._names = _names.analyze(self._source.body, self._ledger.functions, after)
         automatic = self._options.auto
         push = self._push = self._ledger.prepare(
-            names.reads if automatic else (), self._options.send, self._scope
+            names.reads if automatic else (), self._options.send, self._scope, self._options.dtype
         )
         if self._notebook.device != "cpu":
             push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
@@ -74,15 +74,16 @@ class Cell:
             sending = unless(self._stopped, sending, text)
         described, buffers = await sending
         assigned = self._assigned
+        eager = self._notebook.eager if self._options.eager is None else self._options.eager
         deleted = [name for name in names.deleted if not name.startswith("_")]
         pull = {
             "assigned": [*assigned, *deleted] if automatic else [],
             "stale": [name for name in assigned if self._is_stale(name)] if automatic else [],
             "mentioned": list(names.mentioned) if automatic else None,
             "expressions": self._options.fetch,
-            "eager": EAGER_BYTES,
+            "eager": EAGER_BYTES if eager is None else eager,
             "limit": MAX_ARRAY_BYTES,
-            "hold": True,
+            "hold": eager or 0,
             "dropped": self._ledger.source.take_dropped(),
         }
         metadata = {"torch": {"push": described if push else None, "pull": pull}}
@@ -257,7 +258,11 @@ def _overwrite(old, value):
     if type(old) is not type(value):
         return False
     if isinstance(old, np.ndarray):
-        if old.shape != value.shape or old.dtype != value.dtype or not old.flags.writeable:
+        # What was sent with `--as` is narrower there, and its values have a place here.
+        same = old.dtype == value.dtype or (
+            old.dtype.kind == value.dtype.kind == "f" and np.can_cast(value.dtype, old.dtype)
+        )
+        if old.shape != value.shape or not same or not old.flags.writeable:
             return False
         old[...] = value
     elif isinstance(old, list | bytearray):

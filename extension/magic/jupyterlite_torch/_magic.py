@@ -44,6 +44,9 @@ class Notebook:
         self.comms = Comms(self.kernel, self._post, self._expect)
         # Where arrays go that no `-i name:device` sends elsewhere.
         self.device = "cpu"
+        # Up to how many bytes each an array is here right after its cell; None for as many as come
+        # with the reply.
+        self.eager = None
         self._load = load
         self._generation = None
         # Local cells that were not looked at yet, and what the functions of others read.
@@ -208,7 +211,8 @@ class TorchMagics(Magics):
     def torch(self, line, cell=None, local_ns=None):
         """Run this cell with PyTorch on your GPU server.
 
-            %%torch [-i NAMES] [-o NAMES or name=expression] [--no-auto] [--bg [NAME]]
+            %%torch [-i NAMES] [-o NAMES or name=expression] [--as DTYPE] [--eager SIZE]
+                    [--no-auto] [--bg [NAME]]
 
         The cell behaves as if it ran here, with torch. `torch` and `device` (the best one there)
         are defined. Arrays and plain values that it reads are sent, arrays arriving as tensors on
@@ -218,6 +222,9 @@ class TorchMagics(Magics):
             -i x:cuda       send it straight to a device
             -o w            bring w back, and raise if that can not be
             -o y=w[:10]     bring the value of an expression back as y
+            --as float16    send arrays of floating-point numbers as that dtype
+            --eager 8MiB    arrays up to that size are here right after the cell; larger ones stay
+                            there until a cell of this page reads them
             --no-auto       exchange nothing but -i and -o
             --bg train      return at once with a job `train`; the cell runs on
 
@@ -236,6 +243,7 @@ class TorchMagics(Magics):
             %torch restart         a fresh kernel there
             %torch disconnect      leave; what runs there goes on
             %torch device cuda     send arrays to that device from now on
+            %torch eager 8MiB      as --eager, for all cells from now on
         """
         scope = None if local_ns is self.shell.user_ns else local_ns
         if cell is None:

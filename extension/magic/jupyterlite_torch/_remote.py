@@ -18,6 +18,7 @@ async def send(push, channel, output=None):
     described = {
         "values": push.values,
         "device": push.device,
+        "dtype": push.dtype,
         "imports": push.imports,
         "delete": push.delete,
         "tensors": None,
