@@ -15,6 +15,7 @@ from IPython.core.magic import (
 from ._arguments import parse
 from ._commands import Commands
 from ._comms import Comms
+from ._errors import TransferError
 from ._local_kernel import LocalKernel
 from ._output import Output
 from ._source import Numbers, Source
@@ -119,7 +120,8 @@ class Notebook:
     # --- Local cells -----------------------------------------------------------------------------
 
     async def bring(self, text):
-        """Fetch what a local cell is going to read as a whole, before it runs."""
+        """Fetch what a local cell is going to read as a whole, and how what it displays looks,
+        before it runs."""
         from . import _reads
 
         if not _reads.any_waiting():
@@ -128,19 +130,35 @@ class Notebook:
         for earlier in self._unread:
             self._functions = _reads.functions_of(earlier, self._functions)
         self._unread.clear()
+        _reads.forget_shown()
         namespace = self.shell.user_ns
-        names, self._functions = _reads.whole(text, namespace, self._functions, self.can_wait())
-        for name in names:
+        found = _reads.of_cell(text, namespace, self._functions, self.can_wait())
+        self._functions = found.functions
+        for name in found.whole:
             await self.stops.wait(
                 _reads.fetch(name, namespace, self.ledger),
                 f"stopped while `{name}` came from the server; it is still there.",
+            )
+        for name, what in found.shown:
+            await self.stops.wait(
+                namespace[name].show(what),
+                f"stopped while the server made a picture of `{name}`.",
             )
 
     def _source(self):
         from ._remote import use
         from ._remote_array import Source
 
+        generation = self._generation
+
         async def ask(array, request, arguments=(), options=None):
+            await self.connection.ready()
+            # A new kernel gives the IDs of its handles anew.
+            if self.connection.generation != generation:
+                raise TransferError(
+                    f"`{array.name}` was in a kernel of the server that is gone, and had not been "
+                    "fetched."
+                )
             return await use(array, request, arguments, options, self)
 
         return Source(ask, self.wait_for, lambda text: print(text, file=sys.stderr))
