@@ -7,10 +7,9 @@ _DEPTH = 8
 
 
 def contained(value, depth=_DEPTH):
-    """Yield the RemoteArrays in a value of containers whose values are not here."""
+    """Yield the RemoteArrays in a value of containers, fetched or not."""
     if isinstance(value, RemoteArray):
-        if value.fetched is None:
-            yield value
+        yield value
     elif depth and isinstance(value, dict):
         for item in value.values():
             yield from contained(item, depth - 1)

@@ -124,7 +124,7 @@ class Notebook:
         before it runs."""
         from . import _reads
 
-        if not _reads.any_waiting():
+        if not _reads.any_alive():
             self._unread.append(text)
             return
         for earlier in self._unread:

@@ -23,12 +23,16 @@ _FAINT = "opacity: 0.7;"
 
 def preview(array, looks):
     """Return the HTML of a RemoteArray, of which the server says how it `looks`."""
-    parts = [_histogram(looks, 240, 96), _picture(looks, 128, 160), _facts(looks)]
+    parts = [
+        _histogram(looks, 240, 100),
+        _picture(looks, 128, 160),
+        _facts(looks),
+        _first(array, looks),
+    ]
     row = "".join(part for part in parts if part)
     return _block(
         _title(array, "on the server, not fetched"),
-        f'<div style="display: flex; flex-wrap: wrap; gap: 20px; align-items: flex-start;">{row}</div>',
-        _first(array, looks),
+        f'<div style="display: flex; flex-wrap: wrap; gap: 12px 24px; align-items: flex-start;">{row}</div>',
     )
 
 
@@ -114,7 +118,7 @@ def _first(array, looks):
         f"{_CODE} margin: 2px 0 0; padding: 0; background: none; color: inherit; overflow: auto;"
     )
     return (
-        f'<div style="margin-top: 8px;"><span style="{_CODE} {_FAINT}">{html.escape(label)}</span>'
+        f'<div style="min-width: 0;"><span style="{_CODE} {_FAINT}">{html.escape(label)}</span>'
         f'<pre style="{style}">{html.escape(chr(10).join(lines))}</pre></div>'
     )
 
@@ -154,10 +158,10 @@ def _histogram(looks, width, height):
         return ""
     counts, base = found["counts"], height - 16
     top, step = max(counts), width / len(counts)
-    gap = min(1, step / 4)
+    gap, tallest = min(1, step / 4), base - 16
     bars = [
         # What there is at all can be seen.
-        f"M{n * step:.1f} {base}V{base - max(1, (base - 12) * count / top):.1f}h{step - gap:.1f}V{base}z"
+        f"M{n * step:.1f} {base}V{base - max(1, tallest * count / top):.1f}h{step - gap:.1f}V{base}z"
         for n, count in enumerate(counts)
         if count
     ]
@@ -241,6 +245,6 @@ def _scale(found, width):
     return (
         f'<div style="width: {width}px; min-width: 8em; font-size: 11px;">'
         f'<div style="height: 6px; margin-top: 4px; background: linear-gradient(to right, {colours});">'
-        f'</div><div style="display: flex; justify-content: space-between; {_FAINT}">'
-        f"<span>{_number(found['low'])}</span><span>{_number(found['high'])}</span></div></div>"
+        f'</div><div style="display: flex; justify-content: space-between; gap: 10px; {_FAINT}">'
+        f"<span>{_number(found['low'], 3)}</span><span>{_number(found['high'], 3)}</span></div></div>"
     )

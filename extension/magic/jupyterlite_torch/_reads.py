@@ -8,10 +8,10 @@ from typing import NamedTuple
 from . import _names
 
 
-def any_waiting():
+def any_alive():
     """True if there is a RemoteArray at all; without the import of NumPy where there is none."""
     module = sys.modules.get(f"{__package__}._remote_array")
-    return module is not None and bool(module.waiting)
+    return module is not None and bool(module.alive)
 
 
 def functions_of(text, functions):
@@ -72,9 +72,9 @@ async def fetch(name, namespace, ledger):
 
 def forget_shown():
     """Let go of how RemoteArrays looked before earlier cells."""
-    from ._remote_array import waiting
+    from ._remote_array import alive
 
-    for array in list(waiting.values()):
+    for array in list(alive.values()):
         array.forget_shown()
 
 

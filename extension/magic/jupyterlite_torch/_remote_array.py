@@ -12,8 +12,8 @@ from . import _arrays, _preview
 from ._errors import Refused, TorchError, TransferError
 from ._kinds import TRAVELS
 
-#: Every RemoteArray whose values are not here, by its `id`; without any, no local cell need be looked at.
-waiting = weakref.WeakValueDictionary()
+#: Every RemoteArray by its `id`; without any, no local cell need be looked at.
+alive = weakref.WeakValueDictionary()
 #: Methods of arrays that are computed on the server.
 REDUCTIONS = tuple("mean sum prod min max any all argmin argmax std var".split())
 #: What a RemoteArray computes on the server, which one has to wait for.
@@ -81,7 +81,7 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         self._shown = {}
         #: Checksums of the array's blocks, if the server sent them.
         self.checksums = None
-        waiting[id(self)] = self
+        alive[id(self)] = self
         weakref.finalize(self, source.dropped.append, self._handle).atexit = False
 
     @property
@@ -195,7 +195,6 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
                 f"`{self.name}` was changed in place since its cell; this is what it is now."
             )
         self._array = value
-        waiting.pop(id(self), None)
         return value
 
     def _now(self):
@@ -243,9 +242,6 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         if self._array is not None:
             return self._array[index]
         return self._wait(self._part(index), f"(await {self.name})[...]")
-
-    def __setitem__(self, index, value):
-        self._now()[index] = value
 
     async def _part(self, index):
         try:
