@@ -1,5 +1,6 @@
 """How a RemoteArray looks: made on the server, displayed here without its values."""
 
+import asyncio
 import math
 import struct
 import time
@@ -236,6 +237,22 @@ def test_where_none_can_be_had_it_says_why(notebook):
     notebook.line("disconnect")
     notebook.local("v")
     assert "is not connected" in notebook.names["v"]._repr_html_()
+
+
+def test_a_server_that_is_silent_is_not_waited_for(notebook, monkeypatch):
+    notebook.torch("w = torch.zeros(10**6)")
+    array = notebook.names["w"]
+
+    async def silent(*_):
+        await asyncio.sleep(100)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("jupyterlite_torch._remote_array.PREVIEW_TIMEOUT_S", 0.1)
+        patched.setattr(type(notebook.connection.channel), "finish", silent)
+        notebook.local("w")
+        assert "did not say within 0.1 s" in array._repr_html_()
+    notebook.local("w")
+    assert "<svg" in array._repr_html_()
 
 
 def test_aside_of_a_running_cell(notebook):

@@ -246,6 +246,8 @@ class TorchMagics(Magics):
             --no-auto       exchange nothing but -i and -o
             --bg train      return at once with a job `train`; the cell runs on
 
+        A tensor w that stays there is displayed as a preview; `w.plot()` draws it.
+
         One line of code:
 
             %torch x.sum()         run it there; `y = %torch x.sum()` for its value
