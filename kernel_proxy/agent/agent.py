@@ -171,7 +171,8 @@ def export(
     error, _last_error = _last_error, None
     if error is not None:
         reply["error"] = _describe_error(error)
-    names = {key: name for name, tree in trees.items() for key in _keys(tree)}
+    # The first of several that have it.
+    names = {key: name for name, tree in reversed(trees.items()) for key in _keys(tree)}
     asked = {key for name in dict(expressions) if name in trees for key in _keys(trees[name])}
 
     def hold_one(key, originals):

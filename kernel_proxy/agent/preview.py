@@ -17,6 +17,12 @@ SAMPLED = 2**22
 #: Elements that are looked at together, each as a number of 8 bytes.
 PIECE = 2**20
 BINS = 40
+#: What every device can look up elements of; of other dtypes integers of the same bits are.
+_INDEXED = frozenset(
+    getattr(torch, name)
+    for name in "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool complex64 "
+    "complex128".split()
+)
 #: Rows and columns of the first values.
 ROWS, COLUMNS = 6, 8
 
@@ -103,11 +109,8 @@ class Sample:
         tensor = self._tensor
         if tensor.is_contiguous():
             return tensor.view(-1)[start * self.step : (stop - 1) * self.step + 1 : self.step]
-        if tensor.itemsize == 1 or tensor.dtype is torch.complex32:
-            # Not every device can index these.
-            dtype, tensor = tensor.dtype, forms.bits(tensor)
-        else:
-            dtype = None
+        dtype = None if tensor.dtype in _INDEXED else tensor.dtype
+        tensor = tensor if dtype is None else forms.bits(tensor)
         place = torch.arange(start, stop, device=tensor.device) * self.step
         index = []
         for size in reversed(tensor.shape):

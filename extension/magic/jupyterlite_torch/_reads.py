@@ -2,10 +2,13 @@
 runs, and of those that it displays the server says how they look."""
 
 import ast
+import re
 import sys
 from typing import NamedTuple
 
 from . import _names
+
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 def any_alive():
@@ -37,9 +40,9 @@ def of_cell(text, namespace, functions, can_wait):
     from ._containers import contained
     from ._remote_array import RemoteArray
 
-    remote = {
-        name for name, value in list(namespace.items()) if next(contained(value), None) is not None
-    }
+    # Of other names the values, which may be long lists, are not looked at.
+    words = set(_WORD.findall(text)).union(*(each.reads for each in functions.values()))
+    remote = {name for name in words if next(contained(namespace.get(name)), None) is not None}
     single = {name for name in remote if isinstance(namespace[name], RemoteArray)}
     walk = _Walk(dict(functions), remote, single, can_wait)
     # IPython's own is no name of the notebook's, unless it was imported.
