@@ -38,6 +38,7 @@ class Exchange:
                 "import",
                 trees=push.get("values") or {},
                 device=push.get("device") or {},
+                dtype=push.get("dtype"),
                 imports=push.get("imports") or {},
                 delete=push.get("delete") or [],
                 path=path,
@@ -57,7 +58,7 @@ class Exchange:
             "eager": min(int(pull.get("eager") or 0), MAX_EAGER_BYTES),
             "limit": int(pull.get("limit") or 0),
             "release": release,
-            "hold": bool(pull.get("hold")),
+            "hold": pull.get("hold"),
             "dropped": pull.get("dropped") or [],
         }
         return injection.call("export", json.dumps(arguments))

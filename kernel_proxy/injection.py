@@ -66,6 +66,8 @@ def code() -> str:
         "batch": proxy / "agent" / "batch.py",
         "held": proxy / "agent" / "held.py",
         "incoming": proxy / "agent" / "incoming.py",
+        "picture": proxy / "agent" / "picture.py",
+        "preview": proxy / "agent" / "preview.py",
         "use": proxy / "agent" / "use.py",
         "memory": proxy / "agent" / "memory.py",
         "agent": proxy / "agent" / "agent.py",

@@ -117,20 +117,21 @@ def _export(
     eager=0,
     limit=0,
     release=(),
-    hold=False,
+    hold=None,
     dropped=(),
 ):
     """Do what `pull` of docs/protocol.md says; see `metadata.torch` there.
 
     Names of `stale` come back even unchanged: the page has lost or replaced its own value.
     `mentioned` None: nothing comes back by itself.
+    `hold`: bytes; what is larger stays here with a handle, if it does not come with `eager`.
     `tensors` of the result says, for each, the segment and key under which the proxy finds it.
     """
     global _last_result, _last_error
     take_back(release)
     held.drop(dropped)
     namespace = get_ipython().user_ns
-    batch = Batch(limit, hold)
+    batch = Batch(limit, hold is not None)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
     seen = [] if mentioned is None else [n for n in exchanged if n in mentioned or touched(n)]
     for name in dict.fromkeys([*assigned, *seen]):
@@ -183,13 +184,16 @@ def _export(
     error, _last_error = _last_error, None
     if error is not None:
         reply["error"] = _describe_error(error)
-    names = {key: name for name, tree in trees.items() for key in _keys(tree)}
+    # The first of several that have it.
+    names = {key: name for name, tree in reversed(trees.items()) for key in _keys(tree)}
     asked = {key for name in dict(expressions) if name in trees for key in _keys(trees[name])}
 
     def hold_one(key, originals):
+        if batch.tensors[int(key)].nbytes <= min(hold, limit or hold):
+            return None
         return held.hold(originals, names.get(key, "the result"), strong=key in asked)
 
-    reply["tensors"], reply["segments"] = batch.write(eager, hold_one if hold else None)
+    reply["tensors"], reply["segments"] = batch.write(eager, None if hold is None else hold_one)
     return reply
 
 

@@ -23,8 +23,9 @@ from IPython import get_ipython
 OWN_MEMORY_BYTES = 2**20
 
 
-def import_(trees, device=(), imports=(), delete=(), path=None):
-    """Define names here: `trees` of values whose tensors are in the safetensors file at `path`.
+def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
+    """Define names here: `trees` of values whose tensors are in the safetensors file at `path`,
+    those of a floating-point dtype to be of `dtype`.
 
     Returns the names whose value here had changed since the last exchange, and was overwritten.
     """
@@ -35,6 +36,8 @@ def import_(trees, device=(), imports=(), delete=(), path=None):
         namespace.pop(name, None)
         exchanged.pop(name, None)
     tensors = read(path) if path else {}
+    if dtype is not None:
+        tensors = {key: _as(tensor, getattr(torch, dtype)) for key, tensor in tensors.items()}
     devices = dict(device)
     conflicts = []
     for name, tree in trees.items():
@@ -130,6 +133,10 @@ def _numpy():
         return importlib.import_module("numpy")
     except ImportError:
         raise Failure("the server's kernel has no NumPy: `%pip install numpy` there") from None
+
+
+def _as(tensor, dtype):
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _to(value, device, name):

@@ -101,16 +101,19 @@ def _checksum(part, tensor):
     strided = part.layout is torch.strided
     if strided and (part.nbytes > CHECKSUM_BYTES or part.device.type != "cpu" or not part.nbytes):
         return [part.data_ptr(), id(tensor)]
+    # Bound to a name, for `bytes_of` does not keep a copy alive.
+    flat = forms.bits(part).contiguous().view(-1)
     # A view of the same memory may be negated or conjugated.
     return [
-        zlib.crc32(bytes_of(forms.bits(part).contiguous().view(-1))),
+        zlib.crc32(bytes_of(flat)),
         part.is_neg(),
         part.is_conj(),
     ]
 
 
 def bytes_of(flat):
-    """View the memory of a contiguous CPU tensor of one dimension, without NumPy."""
+    """View the memory of a contiguous CPU tensor of one dimension, without NumPy, while the caller
+    keeps the tensor."""
     return memoryview((ctypes.c_char * flat.nbytes).from_address(flat.data_ptr())).cast("B")
 
 

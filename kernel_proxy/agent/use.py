@@ -1,10 +1,12 @@
-"""What a page asks of a handle: its value, a part of it, or what one of its methods returns.
+"""What a page asks of a handle: its value, a part of it, what one of its methods returns, or what
+it looks like.
 
 Injected into the kernel, as agent.py is.
 """
 
 import _jupyterlite_torch_held as held
 import _jupyterlite_torch_incoming as incoming
+import _jupyterlite_torch_preview as looks
 import torch
 from _jupyterlite_torch_batch import Batch
 from _jupyterlite_torch_failure import Failure, TooLarge
@@ -18,8 +20,9 @@ CALLS = frozenset(
 def use(handle, operation, name="", arguments=(), options=None, path=None, eager=0, limit=0):
     """Encode what a handle's value is, or what comes of an operation on it.
 
-    `operation`: "get" its value, "index" it with the one argument, or "call" its method `name`.
-    What a call returns gets a handle of its own when it is large.
+    `operation`: "get" its value, "index" it with the one argument, "call" its method `name`, or
+    describe it for a "preview". What a call returns gets a handle of its own when it is large.
+    An index that torch refuses is no failure: the reply says so, as `refused`.
     """
     value, changed = held.get(handle)
     tensors = incoming.read(path) if path else {}
@@ -30,11 +33,16 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
             value = value[given[0]]
         elif operation == "call" and name in CALLS:
             value = _called(value, name, given, named)
+        elif operation == "preview":
+            value = looks.preview(value, **named)
         elif operation != "get":
             raise Failure(f"a handle can not be asked for {operation} {name}")
     except Failure:
         raise
     except Exception as error:
+        if operation == "index" and not isinstance(error, torch.cuda.OutOfMemoryError):
+            reason = f"{type(error).__name__}: {error}"
+            return {"value": None, "tensors": [], "segments": [], "refused": reason}
         raise Failure(f"{type(error).__name__}: {error}") from None
     batch = Batch(limit)
     try:

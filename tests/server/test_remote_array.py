@@ -1,12 +1,13 @@
 """Large tensors stay on the server until a local cell reads them."""
 
 import gc
+import inspect
 
 import numpy as np
 import pytest
 
 from jupyterlite_torch._errors import TransferError
-from jupyterlite_torch._remote_array import RemoteArray
+from jupyterlite_torch._remote_array import REDUCTIONS, RemoteArray
 
 LARGE = "w = torch.arange(10**6, dtype=torch.float64).reshape(1000, 1000)"
 HERE = np.arange(10**6, dtype="f8").reshape(1000, 1000)
@@ -30,7 +31,31 @@ def test_it_says_what_it_is(w):
     assert (remote.device, remote.torch_dtype) == ("cpu", "torch.float64")
     assert repr(remote) == "<RemoteArray w: float64 (1000, 1000), 7.629 MiB on cpu>"
     w.local("facts = w.shape, w.dtype, len(w), w is None, w == None, w.name")
-    assert is_remote(w, "w")
+    w.local("w")
+    w.local("w;")
+    w.local("v = [1]\nw\nv")
+    assert is_remote(w, "w") and w.names["w"]._array is None
+
+
+def test_fetched_where_the_text_does_not_show_it(w):
+    w.local("exec('total = (w + 1).sum()')")
+    assert is_remote(w, "w") and w.names["w"].fetched is not None
+    w.local("w")
+    w.local("w[0, 0] = 7")
+    assert type(w.names["w"]) is np.ndarray and w.torch("w[0, 0].item()") == 7
+
+
+def test_plotted_and_read_in_one_cell(w):
+    w.local("w.plot()\nv = w + 1")
+    assert np.array_equal(w.names["v"], HERE + 1) and is_remote(w, "w")
+    w.local("w += 1")
+    assert type(w.names["w"]) is np.ndarray and np.array_equal(w.names["w"], HERE + 1)
+
+
+def test_a_large_view_is_summed_up(notebook):
+    # 8 MiB that are copied to be summed up, from memory that the system takes back at once.
+    notebook.torch("w = torch.arange(2**20, dtype=torch.float64).reshape(2**10, 2**10).t()")
+    assert notebook.names["w"][1, 0] == 1
 
 
 @pytest.mark.parametrize(
@@ -76,6 +101,32 @@ def test_only_a_part_comes(w, index):
     assert np.array_equal(got, HERE[index]) and got.dtype == HERE.dtype
     stepped_back = isinstance(index, slice) and (index.step or 1) < 0
     assert is_remote(w, "w") and (stepped_back or w.names["w"]._array is None)
+
+
+def test_an_index_that_numpy_refuses_too_fetches_nothing(w):
+    for index in (1000, (0, 0, 0), "x", np.ones(3, bool)):
+        with pytest.raises(IndexError):
+            w.names["w"][index]
+    assert w.names["w"]._array is None
+
+
+def test_a_part_of_what_is_gone_says_so(w, monkeypatch):
+    old = w.names["w"]
+    w.torch("w = torch.zeros(10**6)")
+
+    async def never(self):
+        raise AssertionError("the whole was asked for")
+
+    monkeypatch.setattr(RemoteArray, "_fetch", never)
+    with pytest.raises(TransferError, match="`w` had is not on the server any more"):
+        old[0]
+
+
+def test_its_methods_say_what_they_do():
+    for name in REDUCTIONS:
+        method = getattr(RemoteArray, name)
+        assert method.__doc__ == f"As `ndarray.{name}`, computed on the server."
+        assert "axis=None" in str(inspect.signature(method)) and method.__name__ == name
 
 
 def test_sums_are_made_on_the_server(w):
@@ -172,6 +223,11 @@ def test_a_new_kernel_has_nothing_of_it(w):
         np.asarray(w.names["w"])
     with pytest.raises(TransferError, match="is gone"):
         w.torch("w")
+    # Whose handles have the same IDs.
+    old = w.names.pop("w")
+    w.torch(LARGE)
+    with pytest.raises(TransferError, match="is gone"):
+        np.asarray(old)
 
 
 def test_bfloat16_is_widened(notebook):

@@ -134,6 +134,89 @@ def test_device_of_what_is_sent(notebook):
         notebook.line("device 'cuda'")
 
 
+def test_floating_point_arrays_are_sent_as(notebook):
+    notebook.local("import numpy as np\nx = np.array([0.1, 1e300]); y = x[:1].astype('f4')")
+    notebook.local(
+        "i = np.arange(3); z = x * 1j; both = {'x': x, 'again': x, 'n': 2.5, 'b': i > 1}"
+    )
+    kinds = "[str(v.dtype) for v in (x, y, i, z, both['x'], both['b'])]"
+    notebook.torch(f"kinds = {kinds}; same = both['x'] is x, both['n']; h = x", "--as float16")
+    half = ["torch.float16", "torch.float16", "torch.int64", "torch.complex128"]
+    assert notebook.names["kinds"] == [*half, "torch.float16", "torch.bool"]
+    assert notebook.names["same"] == (True, 2.5)
+    assert notebook.names["h"].dtype == np.float16
+    assert np.array_equal(notebook.names["h"], np.array([0.1, np.inf], "f2"))
+    # What has not changed is not sent again, whatever that cell asks for.
+    notebook.torch(f"kinds = {kinds}", "--as float64")
+    assert notebook.names["kinds"][:2] == half[:2]
+    notebook.torch(f"kinds = {kinds}; where = x.device.type", "--as bfloat16 -i x:meta")
+    assert notebook.names["kinds"][:2] == ["torch.bfloat16", "torch.float16"]
+    assert notebook.names["where"] == "meta"
+
+
+def test_what_was_sent_as_another_dtype_comes_back_when_it_changes(notebook):
+    notebook.local("import numpy as np\nx = np.array([0.1, 2, 3]); alias = x")
+    notebook.torch("s = x.sum()", "--as bfloat16")
+    assert notebook.names["x"][0] == 0.1
+    notebook.torch("x += 1")
+    x = notebook.names["x"]
+    assert x is notebook.names["alias"] and x.tolist() == [1.1015625, 3, 4]
+    notebook.torch("kind = str(x.dtype)")
+    assert notebook.names["kind"] == "torch.bfloat16"
+    notebook.local("x[0] = 0.25")
+    notebook.torch("kind = str(x.dtype), x[0].item()")
+    assert notebook.names["kind"] == ("torch.float64", 0.25)
+
+
+def test_as_saves_bytes_on_the_wire(notebook, monkeypatch):
+    sizes = []
+    channel = type(notebook.connection.channel)
+    upload = channel.upload
+
+    async def count(self, identifier, pieces, size, *rest):
+        sizes.append(size)
+        await upload(self, identifier, pieces, size, *rest)
+
+    monkeypatch.setattr(channel, "upload", count)
+    notebook.local("import numpy as np\nx = np.linspace(0, 1, 10**6)")
+    for dtype, itemsize in (("float64", 8), ("float32", 4), ("float16", 2), ("bfloat16", 4)):
+        total = notebook.torch(
+            f"(x.double().sum() - {notebook.names['x'].sum()}).item()", f"-i x --as {dtype}"
+        )
+        assert abs(total) < 500
+        assert 0 <= sizes.pop() - itemsize * 10**6 < 1000
+
+
+def test_eager(notebook, capsys):
+    make = "a = torch.ones(2**20); b = torch.ones(3 * 2**20); c = torch.ones(5 * 2**18)"
+
+    def here():
+        return [type(notebook.names[n]) is np.ndarray for n in "abc"]
+
+    notebook.torch(make)
+    assert here() == [False, False, False]
+    notebook.torch(make, "--eager 8MiB")
+    assert here() == [True, False, True] and notebook.names["a"].sum() == 2**20
+    notebook.torch(make, "--eager 100MiB")
+    assert here() == [True, True, True] and notebook.names["b"].sum() == 3 * 2**20
+    notebook.torch("s = torch.ones(3); t = [torch.ones(4), 1]", "--eager 0")
+    assert type(notebook.names["s"]).__name__ == "RemoteArray"
+    capsys.readouterr()
+    notebook.line("eager 5120 KiB")
+    notebook.line("device meta")
+    notebook.line("status")
+    said = capsys.readouterr().out
+    assert "Arrays go to meta. Arrays of up to 5 MiB each are here right after their cell." in said
+    notebook.torch(make)
+    assert here() == [True, False, True]
+    notebook.torch(make, "--eager 1M")
+    assert here() == [False, False, False]
+    notebook.line("eager default")
+    assert "Arrays of 1 MiB together" in capsys.readouterr().out
+    with pytest.raises(OptionError, match="`%torch eager` takes a size"):
+        notebook.line("eager lots")
+
+
 def test_module_alias_is_imported_there(notebook):
     notebook.local("import math as m, numpy as np\nfrom math import sqrt\nfrom os import path as p")
     notebook.torch("a = m.floor(2.5); b = sqrt(9); c = p.join('x', 'y'); d = np.float32(2)")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jupyterlite_torch._arguments import looks_secret, parse
+from jupyterlite_torch._arguments import looks_secret, parse, size
 from jupyterlite_torch._errors import OptionError
 
 
@@ -41,11 +41,30 @@ def test_no_auto():
         ("-o a-b", "'a-b' is none"),
         ("-o y=(", "is not an expression"),
         ("-o 'y", "quot"),
+        ("--as float8", "float64, float32, float16, bfloat16, and 'float8' is none"),
+        ("--as int32", "is none"),
+        ("--eager many", "8MiB, 512KiB or 0, and 'many' is none"),
+        ("--eager -1", "--eager"),
     ],
 )
 def test_mistakes_are_named(line, says):
     with pytest.raises(OptionError, match=says):
         parse(line)
+
+
+def test_as_and_eager():
+    options = parse("--as float16 -i x:cuda:1 --eager 8MiB")
+    assert (options.dtype, options.send, options.eager) == ("float16", {"x": "cuda:1"}, 2**23)
+    assert parse("--as torch.bfloat16").dtype == "bfloat16"
+    assert (parse("").dtype, parse("").eager, parse("--eager 0").eager) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "nbytes"),
+    [("1000", 1000), ("512KiB", 2**19), ("512 k", 2**19), ("1.5 GiB", 3 * 2**29), ("7B", 7)],
+)
+def test_sizes(text, nbytes):
+    assert size(text, "--eager") == nbytes
 
 
 @pytest.mark.parametrize(

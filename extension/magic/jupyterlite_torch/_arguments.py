@@ -9,18 +9,27 @@ from IPython.utils.process import arg_split
 
 from ._errors import OptionError
 
-USAGE = "%%torch [-i NAMES] [-o NAMES or name=expression] [--no-auto] [--bg [NAME]]"
+USAGE = (
+    "%%torch [-i NAMES] [-o NAMES or name=expression] [--as DTYPE] [--eager SIZE] [--no-auto] "
+    "[--bg [NAME]]"
+)
+#: What `--as` takes.
+SENT_AS = ("float64", "float32", "float16", "bfloat16")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(bytes|B|[kKMG]i?B?|)", re.ASCII)
 
 
 @dataclass
 class Options:
     """What the line of a cell asks for. `send`: name to device or None; `fetch`: name to expression;
-    `background`: the name of a job, empty for any, None for a cell in the foreground."""
+    `background`: the name of a job, empty for any, None for a cell in the foreground; `dtype`: what
+    floating-point arrays are sent as, None for their own; `eager`: bytes, None for the notebook's."""
 
     send: dict[str, str | None] = field(default_factory=dict)
     fetch: dict[str, str] = field(default_factory=dict)
     auto: bool = True
     background: str | None = None
+    dtype: str | None = None
+    eager: int | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,6 +42,8 @@ def parse(line):
     parser = _Parser(prog="%%torch", add_help=False, allow_abbrev=False)
     parser.add_argument("-i", dest="send", action="extend", nargs="+", default=[])
     parser.add_argument("-o", dest="fetch", action="extend", nargs="+", default=[])
+    parser.add_argument("--as", dest="dtype", default=None)
+    parser.add_argument("--eager", default=None)
     parser.add_argument("--no-auto", dest="auto", action="store_false")
     parser.add_argument("--bg", nargs="?", const="", default=None)
     try:
@@ -40,7 +51,12 @@ def parse(line):
     except ValueError as error:
         raise OptionError(f"{error}. The line is: {USAGE}") from None
     found = parser.parse_args([_unquoted(word) for word in words])
-    options = Options(auto=found.auto, background=found.bg and _name(found.bg, "--bg"))
+    options = Options(
+        auto=found.auto,
+        background=found.bg and _name(found.bg, "--bg"),
+        dtype=found.dtype and _dtype(found.dtype),
+        eager=None if found.eager is None else size(found.eager, "--eager"),
+    )
     for item in _items(found.send):
         name, _, device = item.partition(":")
         options.send[_name(name, "-i")] = device or None
@@ -50,6 +66,23 @@ def parse(line):
             _check_expression(expression)
         options.fetch[_name(name, "-o")] = expression.strip() if equals else name.strip()
     return options
+
+
+def size(text, option):
+    """Return the bytes of a size as people write it: `8MiB`, `512 KiB`, `1000`; all units are
+    powers of 1024."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise OptionError(f"{option} takes a size such as 8MiB, 512KiB or 0, and {text!r} is none.")
+    power = " kmg".index(match[2][:1].lower() if match[2] not in ("", "B", "bytes") else " ")
+    return int(float(match[1]) * 1024**power)
+
+
+def _dtype(text):
+    name = text.removeprefix("torch.")
+    if name not in SENT_AS:
+        raise OptionError(f"--as takes one of {', '.join(SENT_AS)}, and {text!r} is none.")
+    return name
 
 
 def _unquoted(word):

@@ -18,9 +18,13 @@ CHECKSUM_BLOCK_BYTES = 2**20
 
 
 class Outgoing:
-    """The arrays of one push, each once however often it occurs, as parts of a safetensors file."""
+    """The arrays of one push, each once however often it occurs, as parts of a safetensors file.
 
-    def __init__(self):
+    `dtype`: of torch, in which floating-point arrays are to arrive; None for their own.
+    """
+
+    def __init__(self, dtype=None):
+        self._narrow = None if dtype is None else np.dtype(TRAVELS[dtype].here)
         self.arrays = []
         self._keys = {}
         self._checksums = {}
@@ -42,6 +46,7 @@ class Outgoing:
         """Leave out all arrays but the first `count`."""
         for array in self.arrays[count:]:
             del self._keys[id(array)]
+            # Another array may take the ID of one that is gone.
             self._checksums.pop(id(array), None)
         del self.arrays[count:]
         kept = set(map(id, self.arrays))
@@ -57,19 +62,29 @@ class Outgoing:
     def file(self):
         """Return (pieces, size, checksums): the safetensors file as buffers in order, its size in
         bytes, and the checksums that are known, by the piece's number."""
+        arrays = [self._narrowed(array) for array in self.arrays]
         entries = [
             _safetensors.Entry(str(number), _safetensors.CODES[_name(array.dtype)], array.shape)
-            for number, array in enumerate(self.arrays)
+            for number, array in enumerate(arrays)
         ]
         header, size = _safetensors.layout(entries)
         pieces, known = [memoryview(header)], {}
         for entry in sorted(entries, key=lambda entry: entry.start):
             if entry.nbytes:
-                array = self.arrays[int(entry.key)]
-                if id(array) in self._checksums:
+                array = arrays[int(entry.key)]
+                if array is self.arrays[int(entry.key)] and id(array) in self._checksums:
                     known[len(pieces)] = self._checksums[id(array)]
                 pieces.append(raw(array))
         return pieces, size, known
+
+    def _narrowed(self, array):
+        """Return an array as it is sent: never wider than the dtype in which it is to arrive. The
+        server does the rest, which NumPy may lack the dtype for."""
+        to = self._narrow
+        if to is None or array.dtype.kind != "f" or array.dtype.itemsize <= to.itemsize:
+            return array
+        with np.errstate(over="ignore"):
+            return array.astype(to)
 
 
 class Lacking(Untransferable):

@@ -72,15 +72,16 @@ class Cell:
             sending = unless(self._stopped, sending, text)
         described, buffers = await sending
         assigned = self._assigned
+        eager = self._notebook.eager if self._options.eager is None else self._options.eager
         deleted = [name for name in names.deleted if not name.startswith("_")]
         pull = {
             "assigned": [*assigned, *deleted] if automatic else [],
             "stale": [name for name in assigned if self._is_stale(name)] if automatic else [],
             "mentioned": list(names.mentioned) if automatic else None,
             "expressions": self._options.fetch,
-            "eager": EAGER_BYTES,
+            "eager": EAGER_BYTES if eager is None else eager,
             "limit": MAX_ARRAY_BYTES,
-            "hold": True,
+            "hold": eager or 0,
             "dropped": self._ledger.source.take_dropped(),
         }
         metadata = {"torch": {"push": described if push else None, "pull": pull}}
@@ -100,13 +101,14 @@ class Cell:
 
     async def _prepare(self, names):
         """Return the Push; packages that it needs are loaded where this page can have them."""
+        asked = names, self._options.send, self._scope, self._options.dtype
         try:
-            return self._ledger.prepare(names, self._options.send, self._scope)
+            return self._ledger.prepare(*asked)
         except TransferError as error:
             loaded = [await self._notebook.load_optional(package) for package in error.lacks]
             if not loaded or not all(loaded):
                 raise
-        return self._ledger.prepare(names, self._options.send, self._scope)
+        return self._ledger.prepare(*asked)
 
     @property
     def _assigned(self):
@@ -272,7 +274,11 @@ def _overwrite(old, value):
     if type(old) is not type(value):
         return False
     if isinstance(old, np.ndarray):
-        if old.shape != value.shape or old.dtype != value.dtype or not old.flags.writeable:
+        # What was sent with `--as` is narrower there, and its values have a place here.
+        same = old.dtype == value.dtype or (
+            old.dtype.kind == value.dtype.kind == "f" and np.can_cast(value.dtype, old.dtype)
+        )
+        if old.shape != value.shape or not same or not old.flags.writeable:
             return False
         old[...] = value
     elif isinstance(old, list | bytearray):

@@ -4,13 +4,15 @@ import ast
 import difflib
 import re
 
+from ._arguments import size
 from ._errors import OptionError, ServerError
 
 USAGE = (
-    "%torch CODE, or: connect URL | status | disconnect | restart | device NAME | "
+    "%torch CODE, or: connect URL | status | disconnect | restart | device NAME | eager SIZE | "
     "peek EXPRESSION | jobs | stop [NAME] | replay"
 )
 _DEVICE = re.compile(r"[a-z]+(:\d+)?")
+_UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
 #: A name of a command before one of these is a variable of the user's.
 _OPERATORS = "=.,:+*/%&|^<>@["
 
@@ -27,6 +29,7 @@ class Commands:
             "disconnect": self._disconnect,
             "restart": self._restart,
             "device": self._device,
+            "eager": self._eager,
             "peek": self._peek,
             "jobs": self._jobs,
             "stop": self._stop,
@@ -74,9 +77,23 @@ class Commands:
         self._notebook.device = rest
         print(f"Arrays that are sent from now on go to {rest}.")
 
+    async def _eager(self, rest):
+        self._notebook.eager = None if rest == "default" else size(rest, "`%torch eager`")
+        print(self._arrives)
+
+    @property
+    def _arrives(self):
+        eager = self._notebook.eager
+        if eager is None:
+            return "Arrays of 1 MiB together are here right after their cell."
+        unit = next((n, u) for n, u in _UNITS if eager % n == 0)
+        return f"Arrays of up to {eager // unit[0]} {unit[1]} each are here right after their cell."
+
     async def _status(self, rest):
         _refuse_more("status", rest)
         print(await self._connection.status())
+        if self._connection.is_open:
+            print(f"Arrays go to {self._notebook.device}. {self._arrives}")
 
     async def _jobs(self, rest):
         _refuse_more("jobs", rest)

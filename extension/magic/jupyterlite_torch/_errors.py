@@ -5,6 +5,7 @@ TorchError                 shown as its sentence, without a traceback of this pa
 ├── NotConnected
 ├── ConnectError           connecting failed, and why
 ├── TransferError          a value can not be sent, or not be brought back
+│   └── Refused            torch does not take an index that an array was asked for
 ├── KernelDied             the remote kernel ended by itself
 └── ServerError            the server could not do what it was asked
 RemoteError                an exception of the remote cell, and of that exception's built-in type
@@ -47,6 +48,10 @@ class TransferError(TorchError):
     """A value can not be sent, or not be brought back. `lacks`: packages that this page would need."""
 
     lacks = ()
+
+
+class Refused(TransferError):
+    """torch does not take an index that an array of the server was asked for."""
 
 
 class KernelDied(TorchError):

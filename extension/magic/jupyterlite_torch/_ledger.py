@@ -21,9 +21,9 @@ _NONE = types.MappingProxyType({})
 class Push:
     """What goes to the server before a cell runs."""
 
-    def __init__(self):
+    def __init__(self, dtype=None):
         self.values, self.device, self.imports, self.delete = {}, {}, {}, []
-        self.arrays = _arrays.Outgoing()
+        self.dtype, self.arrays = dtype, _arrays.Outgoing(dtype)
         self.fingerprints = {}
         # Names of a function's scope, whose values here are not the notebook's.
         self.passing = set()
@@ -54,13 +54,14 @@ class Ledger:
 
     # --- Before a cell ---------------------------------------------------------------------------
 
-    def prepare(self, names, send, scope=None):
-        """Return the Push for a cell that reads `names`, with `send` (name to device) asked for.
+    def prepare(self, names, send, scope=None, dtype=None):
+        """Return the Push for a cell that reads `names`, with `send` (name to device) asked for, its
+        floating-point arrays as `dtype`.
 
         Names are looked up in `scope`, the local names of a function, first. Raises TransferError
         for a value that can not go.
         """
-        push = Push()
+        push = Push(dtype)
         push.passing = set(scope or ()).intersection((*send, *names))
         for name, device in send.items():
             if name not in self.namespace and name not in push.passing:

@@ -15,6 +15,7 @@ from IPython.core.magic import (
 from ._arguments import parse
 from ._commands import Commands
 from ._comms import Comms
+from ._errors import TransferError
 from ._local_kernel import LocalKernel
 from ._output import Output
 from ._source import Numbers, Source
@@ -44,6 +45,9 @@ class Notebook:
         self.comms = Comms(self.kernel, self._post, self._expect)
         # Where arrays go that no `-i name:device` sends elsewhere.
         self.device = "cpu"
+        # Up to how many bytes each an array is here right after its cell; None for as many as come
+        # with the reply.
+        self.eager = None
         self._load = load
         self._generation = None
         # Local cells that were not looked at yet, and what the functions of others read.
@@ -117,28 +121,45 @@ class Notebook:
     # --- Local cells -----------------------------------------------------------------------------
 
     async def bring(self, text):
-        """Fetch what a local cell is going to read as a whole, before it runs."""
+        """Fetch what a local cell is going to read as a whole, and how what it displays looks,
+        before it runs."""
         from . import _reads
 
-        if not _reads.any_waiting():
+        if not _reads.any_alive():
             self._unread.append(text)
             return
         for earlier in self._unread:
             self._functions = _reads.functions_of(earlier, self._functions)
         self._unread.clear()
+        _reads.forget_shown()
         namespace = self.shell.user_ns
-        names, self._functions = _reads.whole(text, namespace, self._functions, self.can_wait())
-        for name in names:
+        found = _reads.of_cell(text, namespace, self._functions, self.can_wait())
+        self._functions = found.functions
+        for name in found.whole:
             await self.stops.wait(
                 _reads.fetch(name, namespace, self.ledger),
                 f"stopped while `{name}` came from the server; it is still there.",
+            )
+        for name, what in found.shown:
+            await self.stops.wait(
+                namespace[name].show(what),
+                f"stopped while the server made a picture of `{name}`.",
             )
 
     def _source(self):
         from ._remote import use
         from ._remote_array import Source
 
+        generation = self._generation
+
         async def ask(array, request, arguments=(), options=None):
+            await self.connection.ready()
+            # A new kernel gives the IDs of its handles anew.
+            if self.connection.generation != generation:
+                raise TransferError(
+                    f"`{array.name}` was in a kernel of the server that is gone, and had not been "
+                    "fetched."
+                )
             return await use(array, request, arguments, options, self)
 
         return Source(ask, self.wait_for, lambda text: print(text, file=sys.stderr))
@@ -209,7 +230,8 @@ class TorchMagics(Magics):
     def torch(self, line, cell=None, local_ns=None):
         """Run this cell with PyTorch on your GPU server.
 
-            %%torch [-i NAMES] [-o NAMES or name=expression] [--no-auto] [--bg [NAME]]
+            %%torch [-i NAMES] [-o NAMES or name=expression] [--as DTYPE] [--eager SIZE]
+                    [--no-auto] [--bg [NAME]]
 
         The cell behaves as if it ran here, with torch. `torch` and `device` (the best one there)
         are defined. Arrays and plain values that it reads are sent, arrays arriving as tensors on
@@ -219,8 +241,13 @@ class TorchMagics(Magics):
             -i x:cuda       send it straight to a device
             -o w            bring w back, and raise if that can not be
             -o y=w[:10]     bring the value of an expression back as y
+            --as float16    send arrays of floating-point numbers as that dtype
+            --eager 8MiB    arrays up to that size are here right after the cell; larger ones stay
+                            there until a cell of this page reads them
             --no-auto       exchange nothing but -i and -o
             --bg train      return at once with a job `train`; the cell runs on
+
+        A tensor w that stays there is displayed as a preview; `w.plot()` draws it.
 
         One line of code:
 
@@ -237,6 +264,7 @@ class TorchMagics(Magics):
             %torch restart         a fresh kernel there
             %torch disconnect      leave; what runs there goes on
             %torch device cuda     send arrays to that device from now on
+            %torch eager 8MiB      as --eager, for all cells from now on
         """
         scope = None if local_ns is self.shell.user_ns else local_ns
         if cell is None:

@@ -3,7 +3,7 @@
 import secrets
 
 from . import _arrays, _progress, _safetensors, _tables, _values
-from ._errors import TransferError
+from ._errors import Refused, TransferError
 from ._remote_array import RemoteArray
 
 #: Tensors up to this many bytes together travel with the cell's own messages.
@@ -18,6 +18,7 @@ async def send(push, channel, output=None):
     described = {
         "values": push.values,
         "device": push.device,
+        "dtype": push.dtype,
         "imports": push.imports,
         "delete": push.delete,
         "tensors": None,
@@ -51,7 +52,8 @@ async def peek(expression, notebook):
 
 
 async def use(array, request, arguments, options, notebook):
-    """Return (value, what was said about it) of a use_request for a RemoteArray."""
+    """Return (value, what was said about it) of a use_request for a RemoteArray; Refused for an
+    index that torch does not take."""
     source, handle = array.handle
     outgoing = _arrays.Outgoing()
 
@@ -67,7 +69,6 @@ async def use(array, request, arguments, options, notebook):
         "limit": MAX_ARRAY_BYTES,
     }
     buffers = (b"".join(outgoing.file()[0]),) if outgoing.arrays else ()
-    await notebook.connection.ready()
     reply = await notebook.connection.channel.request("use_request", content, buffers)
     return await _value(reply, array.name, notebook, source, notebook.output())
 
@@ -76,6 +77,8 @@ async def _value(reply, name, notebook, source, output):
     if reply.content["status"] != "ok":
         raise TransferError(reply.content["evalue"].removesuffix(".") + ".")
     described = reply.metadata["torch"]
+    if "refused" in described:
+        raise Refused(described["refused"] + ".")
     tree = described.pop("value")
     values = Values({**described, "values": {name: tree}}, reply.buffers, source)
     await values.fetch(notebook, output)
@@ -196,7 +199,8 @@ class Values:
     def name_of(self, key):
         """Return the name under which a tensor is known to the user."""
         if self._names is None:
-            trees = self.described["values"].items()
+            # The first of several that have it.
+            trees = reversed(self.described["values"].items())
             self._names = {key: name for name, tree in trees for key in tensor_keys(tree)}
         return self._names.get(key, "the result")
 

@@ -1,21 +1,27 @@
 """An array that is on the server: what it is at once, its values when they are needed."""
 
 import asyncio
+import contextlib
 import math
 import weakref
 
 import numpy as np
+from IPython.display import display
 
-from . import _arrays
-from ._errors import ServerError, TorchError, TransferError
+from . import _arrays, _preview
+from ._errors import Refused, TorchError, TransferError
 from ._kinds import TRAVELS
 
-#: Every RemoteArray whose values are not here, by its `id`; without any, no local cell need be looked at.
-waiting = weakref.WeakValueDictionary()
+#: Every RemoteArray by its `id`; without any, no local cell need be looked at.
+alive = weakref.WeakValueDictionary()
+#: Methods of arrays that are computed on the server.
+REDUCTIONS = tuple("mean sum prod min max any all argmin argmax std var".split())
 #: What a RemoteArray computes on the server, which one has to wait for.
-VALUES = frozenset("T astype mean sum prod min max argmin argmax std var any all".split())
+VALUES = frozenset({"T", "astype", *REDUCTIONS})
 #: What it answers without its values being fetched.
-LAZY = VALUES | frozenset("shape dtype torch_dtype device nbytes ndim size name fetch".split())
+LAZY = VALUES | frozenset("shape dtype torch_dtype device nbytes ndim size name fetch plot".split())
+#: So long a preview is waited for, in seconds: nobody has asked for one.
+PREVIEW_TIMEOUT_S = 10
 
 
 class Source:
@@ -31,6 +37,26 @@ class Source:
         """Return the handles that the server can let go of, once."""
         dropped, self.dropped[:] = list(self.dropped), []
         return dropped
+
+
+def _reduction(name):
+    def reduce(self, axis=None, keepdims=None):
+        return self._reduce(name, axis, keepdims)
+
+    return _named(reduce, name)
+
+
+def _deviation(name):
+    def reduce(self, axis=None, ddof=0, keepdims=None):
+        return self._reduce(name, axis, keepdims, ddof)
+
+    return _named(reduce, name)
+
+
+def _named(method, name):
+    method.__name__, method.__qualname__ = name, f"RemoteArray.{name}"
+    method.__doc__ = f"As `ndarray.{name}`, computed on the server."
+    return method
 
 
 class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -51,10 +77,17 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         self.nbytes = described["nbytes"]
         self.name = name
         self._fetching = self._array = None
+        # The HTML of what was asked for before the cell that runs, by "preview" and "plot".
+        self._shown = {}
         #: Checksums of the array's blocks, if the server sent them.
         self.checksums = None
-        waiting[id(self)] = self
+        alive[id(self)] = self
         weakref.finalize(self, source.dropped.append, self._handle).atexit = False
+
+    @property
+    def fetched(self):
+        """The ndarray if it has been fetched, else None."""
+        return self._array
 
     @property
     def handle(self):
@@ -98,6 +131,46 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
             f"{_arrays.size(self.nbytes)} on {self.device}>"
         )
 
+    # --- How it looks ----------------------------------------------------------------------------
+
+    async def show(self, what):
+        """Have the server make the "preview" or "plot" that is displayed next."""
+        options = _preview.PREVIEW if what == "preview" else _preview.PLOT
+        asking = self._ask({"operation": "preview"}, (), options)
+        try:
+            looks = await asyncio.wait_for(asking, PREVIEW_TIMEOUT_S)
+            self._shown[what] = getattr(_preview, what)(self, looks)
+        except TimeoutError:
+            reason = f"The server did not say within {PREVIEW_TIMEOUT_S} s how it looks."
+            self._shown[what] = _preview.apology(self, reason)
+        except TorchError as error:
+            self._shown[what] = _preview.apology(self, str(error))
+
+    def forget_shown(self):
+        """Ask the server anew when it is displayed: it may look different by now."""
+        self._shown.clear()
+
+    def _html(self, what):
+        if what not in self._shown:
+            try:
+                self._source.wait_for(self.show(what))
+            except TorchError:
+                reason = (
+                    "This browser can not ask the server in the middle of a cell (it lacks JSPI): "
+                    "write the name alone in the last line of one."
+                )
+                return _preview.apology(self, reason)
+        return self._shown[what]
+
+    def _repr_html_(self):
+        # Fetched it shows as NumPy's does.
+        return None if self._array is not None else self._html("preview")
+
+    def plot(self):
+        """Display a figure that the server makes: the curve of a vector, the picture of a matrix or
+        image, else a histogram."""
+        display({"text/plain": repr(self), "text/html": self._html("plot")}, raw=True)
+
     # --- Its values ------------------------------------------------------------------------------
 
     def __await__(self):
@@ -122,7 +195,6 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
                 f"`{self.name}` was changed in place since its cell; this is what it is now."
             )
         self._array = value
-        waiting.pop(id(self), None)
         return value
 
     def _now(self):
@@ -174,8 +246,11 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
     async def _part(self, index):
         try:
             return await self._ask({"operation": "index"}, [index])
-        except (TransferError, ServerError):
-            # torch knows less of indices than NumPy: no negative steps, for one (2.13).
+        except Refused:
+            # torch knows less of indices than NumPy: no negative steps, for one (2.13). What NumPy
+            # refuses, too, needs no values.
+            with contextlib.suppress(ValueError, MemoryError):
+                np.broadcast_to(np.empty((), self.dtype), self.shape)[index]
             return (await self.fetch())[index]
 
     def __iter__(self):
@@ -207,49 +282,8 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         """Transposed, on the server."""
         return self._call("transpose", 0, 1) if self.ndim == 2 else self._now().T
 
-    def mean(self, axis=None, keepdims=None):
-        """As of an ndarray, computed on the server; so are the others below."""
-        return self._reduce("mean", axis, keepdims)
-
-    def sum(self, axis=None, keepdims=None):
-        """See `mean`."""
-        return self._reduce("sum", axis, keepdims)
-
-    def prod(self, axis=None, keepdims=None):
-        """See `mean`."""
-        return self._reduce("prod", axis, keepdims)
-
-    def min(self, axis=None, keepdims=None):
-        """See `mean`."""
-        return self._reduce("min", axis, keepdims)
-
-    def max(self, axis=None, keepdims=None):
-        """See `mean`."""
-        return self._reduce("max", axis, keepdims)
-
-    def any(self, axis=None, keepdims=None):
-        """See `mean`."""
-        return self._reduce("any", axis, keepdims)
-
-    def all(self, axis=None, keepdims=None):
-        """See `mean`."""
-        return self._reduce("all", axis, keepdims)
-
-    def argmin(self, axis=None, keepdims=None):
-        """See `mean`."""
-        return self._reduce("argmin", axis, keepdims)
-
-    def argmax(self, axis=None, keepdims=None):
-        """See `mean`."""
-        return self._reduce("argmax", axis, keepdims)
-
-    def std(self, axis=None, ddof=0, keepdims=None):
-        """See `mean`."""
-        return self._reduce("std", axis, keepdims, ddof)
-
-    def var(self, axis=None, ddof=0, keepdims=None):
-        """See `mean`."""
-        return self._reduce("var", axis, keepdims, ddof)
+    mean, sum, prod, min, max, any, all, argmin, argmax = map(_reduction, REDUCTIONS[:-2])
+    std, var = map(_deviation, REDUCTIONS[-2:])
 
     def _reduce(self, name, axis, keepdims, ddof=None):
         if self._array is not None:
@@ -263,31 +297,3 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
 
 #: Bytes of a chunk in an iteration.
 _CHUNK_BYTES = 2**20
-
-
-def contained(value, depth=8):
-    """Yield the RemoteArrays in a value of containers whose values are not here."""
-    if isinstance(value, RemoteArray):
-        if id(value) in waiting:
-            yield value
-    elif depth and isinstance(value, dict):
-        for item in value.values():
-            yield from contained(item, depth - 1)
-    elif depth and isinstance(value, list | tuple):
-        for item in value:
-            yield from contained(item, depth - 1)
-
-
-def replaced(value):
-    """Return a value with arrays in the place of its fetched RemoteArrays; lists and dicts are
-    changed in place."""
-    if isinstance(value, RemoteArray):
-        return value if value._array is None else value._array
-    if isinstance(value, list):
-        value[:] = [replaced(item) for item in value]
-    elif isinstance(value, dict):
-        value.update({key: replaced(item) for key, item in value.items()})
-    elif isinstance(value, tuple):
-        items = [replaced(item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return value
