@@ -19,6 +19,7 @@ from .errors import StateInUse
 from .handlers import DescriptionHandler, OriginsHandler, PairHandler, SessionsHandler
 from .kernel_process import Processes
 from .limits import Limits
+from .malloc import keep_freed_memory
 from .session import Session
 from .sessions import Sessions
 from .settings import Proxy
@@ -65,8 +66,10 @@ class KernelProxy(ExtensionApp):
         await self.proxy.sessions.resume()
 
     def initialize_handlers(self) -> None:
-        """Everything lives below `kernel_proxy/v1/`."""
-        base = "/kernel_proxy/v1/"
+        """Everything lives below `kernel_proxy/api/v1/`."""
+        # Paths with `/api/` in them pass a site's service worker by (JupyterLite 0.8.6). It would keep
+        # what it sees in its cache, where all tensors, having one address, are one.
+        base = "/kernel_proxy/api/v1/"
         self.handlers.extend(
             [
                 (base, DescriptionHandler),
@@ -157,6 +160,7 @@ def main(argv: list[str] | None = None) -> None:
         shared_memory_bytes=arguments.shared_memory * 2**20,
         event_log_bytes=arguments.event_log * 2**20,
     )
+    keep_freed_memory()
     TokenIdentityProvider.tokens = tokens
     server = TorchProxyServer.instance(config=_config(arguments))
     server.proxy_options = Options(tokens, frozenset(origins), limits, state)

@@ -108,7 +108,7 @@ class LocalProxy:
 
 def request(server: str, method: str, path: str, headers: dict[str, str]) -> None:
     """Ask a proxy; raise ProxyError with its own words where it refuses."""
-    address = f"{server.rstrip('/')}/kernel_proxy/v1/{path}"
+    address = f"{server.rstrip('/')}/kernel_proxy/api/v1/{path}"
     asked = urllib.request.Request(address, method=method, headers=headers)
     opener = urllib.request.build_opener()
     if urllib.parse.urlsplit(server).hostname in ("127.0.0.1", "localhost", "::1"):

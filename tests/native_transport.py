@@ -18,7 +18,7 @@ class NativeTransport:
 
     def __init__(self, url, origin=None):
         self.url = url
-        self._base = f"{url}/kernel_proxy/v1/"
+        self._base = f"{url}/kernel_proxy/api/v1/"
         self._origin = {"Origin": origin} if origin else {}
 
     def _request(self, method, path, headers, body=None):

@@ -18,7 +18,7 @@ class RawChannel:
 
     def __init__(self, proxy, session=None, log=None, seq=0, token=None):
         self.session = session or secrets.token_urlsafe(12)
-        url = "ws" + proxy.url.removeprefix("http") + "/kernel_proxy/v1/channel"
+        url = "ws" + proxy.url.removeprefix("http") + "/kernel_proxy/api/v1/channel"
         self._opened = contextlib.ExitStack()
         line = connect(url, origin=ORIGIN, max_size=None, compression=None)
         self._socket = self._opened.enter_context(line)

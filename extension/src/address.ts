@@ -27,5 +27,5 @@ export function hostOf(address: string): string {
 
 /** The URL of a resource of the protocol. */
 export function resourceUrl(address: string, resource: string): string {
-  return `${address}/kernel_proxy/v1/${resource}`;
+  return `${address}/kernel_proxy/api/v1/${resource}`;
 }

@@ -21,7 +21,7 @@ interface IQuestion {
  */
 async function reach(address: string, token: string): Promise<void> {
   try {
-    await fetch(`${address}/kernel_proxy/v1/`, {
+    await fetch(`${address}/kernel_proxy/api/v1/`, {
       headers: { Authorization: `token ${token}` },
       credentials: 'omit'
     });

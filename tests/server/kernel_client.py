@@ -24,7 +24,7 @@ class SessionManager:
     """A session of a proxy in the place of a KernelManager's kernel."""
 
     def __init__(self, proxy):
-        self._base = f"{proxy.url}/kernel_proxy/v1/"
+        self._base = f"{proxy.url}/kernel_proxy/api/v1/"
         self._token = proxy.token
         self._session = secrets.token_urlsafe(12)
 

@@ -23,7 +23,7 @@ def ask(proxy, path="", method="GET", token=None, origin=ORIGIN, body=None, **he
         headers["Authorization"] = f"token {token}"
     if origin:
         headers["Origin"] = origin
-    url = f"{proxy.url}/kernel_proxy/v1/{path}"
+    url = f"{proxy.url}/kernel_proxy/api/v1/{path}"
     request = urllib.request.Request(url, body, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -116,7 +116,7 @@ def hello(proxy, origin=ORIGIN, **changes):
     }  # fmt: skip
 
     async def talk():
-        url = proxy.url.replace("http", "ws") + "/kernel_proxy/v1/channel"
+        url = proxy.url.replace("http", "ws") + "/kernel_proxy/api/v1/channel"
         async with websockets.connect(url, origin=origin) as socket:
             await socket.send(json.dumps(frame))
             return json.loads(await socket.recv())
@@ -148,7 +148,7 @@ def test_channel_is_closed_to_other_origins(proxy):
 
 def test_stranger_may_not_send_much(proxy):
     async def talk():
-        url = proxy.url.replace("http", "ws") + "/kernel_proxy/v1/channel"
+        url = proxy.url.replace("http", "ws") + "/kernel_proxy/api/v1/channel"
         async with websockets.connect(url, origin=ORIGIN) as socket:
             await socket.send("x" * 100_000)
             await socket.recv()
@@ -222,7 +222,7 @@ def test_token_is_in_no_log(tmp_path):
         )  # fmt: skip
         url = re.search(r"Address: (\S+)", process.stdout.readline() + process.stdout.readline())[1]
         request = urllib.request.Request(
-            f"{url}/kernel_proxy/v1/", headers={"Authorization": f"token {token}"}
+            f"{url}/kernel_proxy/api/v1/", headers={"Authorization": f"token {token}"}
         )
         with urllib.request.urlopen(request, timeout=30) as response:
             assert response.status == 200

@@ -39,6 +39,8 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(line):
     """Return the Options of a line; OptionError with what is wrong and how it is written."""
+    if not line.strip():
+        return Options()
     parser = _Parser(prog="%%torch", add_help=False, allow_abbrev=False)
     parser.add_argument("-i", dest="send", action="extend", nargs="+", default=[])
     parser.add_argument("-o", dest="fetch", action="extend", nargs="+", default=[])

@@ -15,6 +15,8 @@ from ._values import Untransferable, encode
 from ._widen import WIDEN
 
 CHECKSUM_BLOCK_BYTES = 2**20
+#: What comes first in the checksums of a float32 array whose values all are bfloat16.
+_BFLOAT16 = "bfloat16"
 
 
 class Outgoing:
@@ -72,8 +74,9 @@ class Outgoing:
         for entry in sorted(entries, key=lambda entry: entry.start):
             if entry.nbytes:
                 array = arrays[int(entry.key)]
-                if array is self.arrays[int(entry.key)] and id(array) in self._checksums:
-                    known[len(pieces)] = self._checksums[id(array)]
+                sums = self._checksums.get(id(array))
+                if array is self.arrays[int(entry.key)] and sums and sums[0] != _BFLOAT16:
+                    known[len(pieces)] = sums
                 pieces.append(raw(array))
         return pieces, size, known
 
@@ -221,10 +224,35 @@ def raw(array):
 
 
 def checksums(array):
-    """Return the CRC-32 of each MiB of an array's bytes. A sum would not see a permutation."""
-    data = raw(array)
+    """Return the CRC-32 of each MiB of an array's bytes; of a float32 whose values all are bfloat16,
+    _BFLOAT16 and those of its upper halves, which is what came if they came from the server. A sum
+    would not see a permutation.
+    """
+    data, kind = raw(array), ()
+    if array.dtype == np.float32 and (halves := _halves(data)) is not None:
+        data, kind = halves, (_BFLOAT16,)
     blocks = range(0, len(data), CHECKSUM_BLOCK_BYTES)
-    return tuple(zlib.crc32(data[start : start + CHECKSUM_BLOCK_BYTES]) for start in blocks)
+    sums = (zlib.crc32(data[start : start + CHECKSUM_BLOCK_BYTES]) for start in blocks)
+    return (*kind, *sums)
+
+
+def known_checksums(array, dtype, sums):
+    """Return the `checksums` of an array that came as `dtype` with these CRC-32; None if they say
+    nothing about it."""
+    if dtype == _BFLOAT16:
+        return (_BFLOAT16, *sums)
+    if dtype != array.dtype.name or (dtype == "float32" and _halves(raw(array)) is not None):
+        return None
+    return tuple(sums)
+
+
+def _halves(data):
+    """Return the upper halves of 32-bit words whose lower ones are all zero, else None."""
+    words = np.asarray(data).view(np.uint32)
+    for start in range(0, words.size, CHECKSUM_BLOCK_BYTES):
+        if np.bitwise_or.reduce(words[start : start + CHECKSUM_BLOCK_BYTES]) & 0xFFFF:
+            return None
+    return memoryview(np.ascontiguousarray(words.view(np.uint16)[1::2])).cast("B")
 
 
 class Incoming:

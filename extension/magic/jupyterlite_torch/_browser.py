@@ -127,7 +127,7 @@ class Transport:
 
     def __init__(self, url):
         self.url = url
-        self._base = f"{url.rstrip('/')}/kernel_proxy/v1/"
+        self._base = f"{url.rstrip('/')}/kernel_proxy/api/v1/"
 
     async def _request(self, method, path, headers, signal=None):
         options = {"method": method, "headers": headers, "cache": "no-store", "credentials": "omit"}

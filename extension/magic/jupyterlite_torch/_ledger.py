@@ -4,6 +4,8 @@ import builtins
 import json
 import types
 
+import numpy as np
+
 from . import _arrays, _tables, _values
 from ._arguments import looks_secret
 from ._errors import TransferError
@@ -183,13 +185,13 @@ def _fingerprint(value, checksums=_NONE, streams=_NONE):
     `streams` as for `_arrays.leaf`."""
 
     def place(value):
-        if isinstance(value, RemoteArray):
-            return value.tree(place)
         sums = checksums.get(id(value)) or _arrays.checksums(value)
         return {"tensor": [value.dtype.str, value.shape, sums]}
 
     def leaf(item):
-        if kind := _tables.kind(item):
+        if isinstance(item, RemoteArray):
+            return item.tree(place)
+        if not isinstance(item, np.ndarray) and (kind := _tables.kind(item)):
             return {"arrow": _arrays.table_facts(item, kind, streams)}
         return _arrays.leaf(item, place)
 

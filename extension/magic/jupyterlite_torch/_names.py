@@ -48,8 +48,11 @@ def analyze(source, functions=None, after=()):
     return walk.names
 
 
+_transformers = TransformerManager()
+
+
 def _parse(source):
-    return ast.parse(TransformerManager().transform_cell(source))
+    return ast.parse(_transformers.transform_cell(source))
 
 
 class _Walk(ast.NodeVisitor):

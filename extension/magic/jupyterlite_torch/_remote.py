@@ -109,13 +109,13 @@ class Values:
         self.large = [t for t in tensors if t["handle"]]
         small = []
         for tensor in tensors:
-            name = self.name_of(tensor["key"])
+            key = tensor["key"]
             if tensor["held"]:
-                self._arrays[tensor["key"]] = RemoteArray(source, tensor, name)
+                self._arrays[key] = RemoteArray(source, tensor, self.name_of(key))
             elif "error" in tensor:
-                self.failed[tensor["key"]] = TransferError(
-                    f"`{name}` ({_arrays.size(tensor['nbytes'])}) is still on the server and can not "
-                    f"be brought back: {tensor['error']}"
+                self.failed[key] = TransferError(
+                    f"`{self.name_of(key)}` ({_arrays.size(tensor['nbytes'])}) is still on the server "
+                    f"and can not be brought back: {tensor['error']}"
                 )
             elif not tensor["handle"]:
                 small.append(tensor)
@@ -192,8 +192,7 @@ class Values:
         name = self.name_of(tensor["key"])
         await transport.download("tensors", headers, place, name, tensor["crc32"], moved)
         array = incoming.array
-        if array.nbytes == tensor["nbytes"]:
-            self.checksums[id(array)] = tuple(tensor["crc32"])
+        self.checksums[id(array)] = _arrays.known_checksums(array, tensor["dtype"], tensor["crc32"])
         return array
 
     def name_of(self, key):
