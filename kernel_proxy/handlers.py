@@ -13,8 +13,10 @@ from .auth import RESOURCE, exact_origin
 from .errors import ProxyError, Refused
 from .settings import PROTOCOL, Proxy
 
-_REQUEST_HEADERS = "Authorization, Content-Type, Range, Torch-Session, Torch-Handle"
-_REPLY_HEADERS = "Content-Range, Content-Length"
+_REQUEST_HEADERS = (
+    "Authorization, Content-Type, Range, Torch-Session, Torch-Handle, Torch-Start, Torch-Rate"
+)
+_REPLY_HEADERS = "Content-Range, Content-Length, Torch-Length, Torch-Ratio"
 _MAX_PAIR_BYTES = 1024
 _MAX_ORIGINS = 64
 

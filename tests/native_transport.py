@@ -8,8 +8,9 @@ import urllib.error
 import urllib.request
 
 import websockets
+import zstandard
 
-from jupyterlite_torch._download import Download
+from jupyterlite_torch._download import Download, Link, wanted_bytes
 from jupyterlite_torch._errors import ConnectError, TransferError
 
 
@@ -19,6 +20,9 @@ class NativeTransport:
     def __init__(self, url, origin=None):
         self.url = url
         self._base = f"{url}/kernel_proxy/api/v1/"
+        self.link = Link()
+        #: Of each stream that was opened, how much of its size was sent.
+        self.ratios = []
         self._origin = {"Origin": origin} if origin else {}
 
     def _request(self, method, path, headers, body=None):
@@ -50,13 +54,15 @@ class NativeTransport:
 
     async def download(self, path, headers, place, name, checksums=None, moved=lambda count: None):
         async def open_range(start, stop):
-            wanted = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
+            wanted = wanted_bytes(start, stop, self.link) | {"Accept-Encoding": "zstd"}
             request = urllib.request.Request(
                 self._base + path, headers={**headers, **self._origin, **wanted}
             )
-            return await asyncio.to_thread(_Stream, request)
+            stream = await asyncio.to_thread(_Stream, request)
+            self.ratios.append(stream.ratio)
+            return stream
 
-        await Download(open_range, place, name, checksums, moved).run()
+        await Download(open_range, place, name, checksums, moved, self.link).run()
 
 
 class _Stream:
@@ -68,12 +74,17 @@ class _Stream:
                 raise TransferError(json.loads(error.read())["message"]) from None
         except (OSError, http.client.HTTPException) as error:
             raise ConnectionError(str(error)) from None
-        self.size = int(self._response.headers["Content-Length"])
+        headers = self._response.headers
+        self.size = int(headers["Torch-Length"] or headers["Content-Length"])
+        self.ratio = float(headers["Torch-Ratio"] or 1)
+        self._body = self._response
+        if headers["Content-Encoding"] == "zstd":
+            self._body = zstandard.ZstdDecompressor().stream_reader(self._response)
 
     async def read_into(self, view):
         try:
-            return await asyncio.to_thread(self._response.readinto, view)
-        except (OSError, http.client.HTTPException) as error:
+            return await asyncio.to_thread(self._body.readinto, view)
+        except (OSError, http.client.HTTPException, zstandard.ZstdError) as error:
             raise ConnectionError(str(error)) from None
 
     def close(self):

@@ -54,7 +54,7 @@ def test_block_that_arrives_changed_is_fetched_again(altered, monkeypatch):
         _download.Download, "_repair", counting(_download.Download._repair, fetches)
     )
     notebook.torch("y = torch.arange(2**20, dtype=torch.float64)")
-    notebook.local("y;")
+    notebook.local("id(y)")
     assert changed == [5 * MIB, 7 * MIB] and len(fetches) == 2
     assert (notebook.names["y"] == np.arange(2**20)).all()
 
@@ -64,11 +64,11 @@ def test_block_that_stays_wrong_is_an_error_that_names_the_array(altered):
     notebook, changed = altered(DOWN, [5 * MIB, MIB // 2, MIB // 2])
     notebook.torch("y = torch.arange(2**20, dtype=torch.float64)")
     with pytest.raises(TransferError, match=r"`y` arrived changed: 1048576 bytes from 4194304 on"):
-        notebook.local("y;")
+        notebook.local("id(y)")
     assert len(changed) == 3
     notebook.torch("same = bool((y == torch.arange(2**20)).all())")
     assert notebook.names["same"] is True
-    notebook.local("y;")
+    notebook.local("id(y)")
     assert (notebook.names["y"] == np.arange(2**20)).all()
 
 
@@ -108,9 +108,9 @@ def test_no_shared_memory_in_the_kernel(notebook):
         with pytest.raises(
             TransferError, match=r"^`y` \(16 MiB\) is still on the server .*: File too large$"
         ):
-            notebook.local("small; y;")
+            notebook.local("id(small), id(y)")
     assert type(notebook.names["small"]) is np.ndarray
-    notebook.local("y;")
+    notebook.local("id(y)")
     assert (notebook.names["y"] == 1).all()
 
 
@@ -132,7 +132,7 @@ def test_full_budget_names_the_array(start_proxy, loop):
         notebook.torch("x")
     notebook.torch("y = torch.ones(2**20 + 1, dtype=torch.float64)")
     with pytest.raises(TransferError, match=r"^`y` \(8 MiB\) is still on the server .*8 MiB"):
-        notebook.local("y;")
+        notebook.local("id(y)")
     notebook.torch("part = y[:-1024]")
     assert len(notebook.names["part"]) == 2**20 - 1023
     notebook.close()
@@ -161,7 +161,7 @@ def test_slow_transfer_shows_a_bar(start_relay, open_notebook, monkeypatch, dire
         notebook.torch("len(x);")
     else:
         notebook.torch("x = torch.ones(2**20, dtype=torch.float64)")
-        notebook.local("x;")
+        notebook.local("id(x)")
     lines = [data.get("text/plain") for data, update in area.shown]
     label = "`x` to the server" if direction == UP else "`x` from the server"
     assert all(line.startswith(label) for line in lines[:-1]) and len(lines) > 2
@@ -175,7 +175,7 @@ def test_the_next_export_uses_the_memory_of_the_last(notebook):
     paths = []
     for n in range(3):
         notebook.torch(f"y = torch.full((2**20 - 100 * {n},), {n}.)")
-        notebook.local("y;")
+        notebook.local("id(y)")
         assert (notebook.names["y"] == n).all()
         notebook.torch("paths = [s.path for s in _pool._kept]")
         paths += notebook.names["paths"]
@@ -187,6 +187,51 @@ def test_what_is_kept_for_the_next_export_is_bounded(notebook):
     notebook.torch("_before, _pool._budget = _pool._budget, 24 * 2**20")
     for n in range(1, 6):
         notebook.torch(f"y = torch.ones({n} * 2**20)")
-        notebook.local("y;")
+        notebook.local("id(y)")
     notebook.torch("kept = _pool.nbytes\n_pool._budget = _before")
     assert 0 < notebook.names["kept"] <= 24 * MIB
+
+
+def test_slow_line_carries_less_where_that_pays(start_relay, open_notebook):
+    # 64 KiB each 5 ms: 13 MB/s.
+    relay = start_relay(fate=lambda number: Fate(UP, 2**40, delay_s=0.005))
+    notebook = open_notebook(url=relay.url)
+    ratios = notebook.connection.transport.ratios
+    notebook.torch("y = torch.arange(3 * 2**20) // 1000")
+    notebook.local("id(y)")
+    first, rest = ratios
+    assert first == 1 and rest < 0.1
+    assert np.array_equal(notebook.names["y"], np.arange(3 * 2**20) // 1000)
+    ratios.clear()
+    notebook.torch("z = y + 1")
+    notebook.local("id(z)")
+    assert len(ratios) == 1 and ratios[0] < 0.1
+    assert np.array_equal(notebook.names["z"], notebook.names["y"] + 1)
+    ratios.clear()
+    notebook.torch("noise = torch.randint(2**62, (2**18,)); copy = noise.clone()")
+    notebook.local("id(noise)")
+    assert ratios == [1]
+
+
+def test_fast_line_carries_what_is_there(notebook):
+    ratios = notebook.connection.transport.ratios
+    for _ in range(2):
+        notebook.torch("y = torch.rand(2**23)")
+        notebook.local("id(y)")
+    assert ratios == [1, 1]
+
+
+def test_cut_of_a_coded_stream(start_relay, open_notebook):
+    line = {"delay_s": 0.005}
+    relay = start_relay(fate=lambda number: Fate(DOWN, cuts.pop(0) if cuts else 2**40, **line))
+    cuts = []
+    notebook = open_notebook(url=relay.url)
+    notebook.torch("y = torch.arange(3 * 2**20) // 7")
+    notebook.local("id(y)")
+    notebook.torch("z = y * 3")
+    cuts.extend([100_000, 300_000])
+    before = relay.cuts
+    notebook.local("id(z)")
+    assert relay.cuts == before + 2
+    assert np.array_equal(notebook.names["z"], notebook.names["y"] * 3)
+    assert all(ratio < 0.8 for ratio in notebook.connection.transport.ratios[1:])

@@ -17,7 +17,7 @@ from pyodide.ffi import (
     to_js,
 )
 
-from ._download import Download
+from ._download import Download, Link, wanted_bytes
 from ._errors import ConnectError, NotConnected, TorchError, TransferError
 
 # Bytes between JavaScript and Python's memory. Pyodide's own conversions take an address above 2 GiB
@@ -63,6 +63,10 @@ _memory = run_js(
             if (done) break;
           }
           return filled;
+        }
+        close() {
+          this.closed = true;
+          this.reader.cancel().catch(() => {});
         }
       },
     })"""
@@ -127,6 +131,7 @@ class Transport:
 
     def __init__(self, url):
         self.url = url
+        self._link = Link()
         self._base = f"{url.rstrip('/')}/kernel_proxy/api/v1/"
 
     async def _request(self, method, path, headers, signal=None):
@@ -172,7 +177,7 @@ class Transport:
         abort = js.AbortController.new()
 
         async def open_range(start, stop):
-            wanted = {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
+            wanted = wanted_bytes(start, stop, self._link)
             try:
                 response = await self._request("GET", path, {**headers, **wanted}, abort.signal)
                 if not response.ok:
@@ -182,7 +187,7 @@ class Transport:
             return _Stream(response)
 
         try:
-            await Download(open_range, place, name, checksums, moved).run()
+            await Download(open_range, place, name, checksums, moved, self._link).run()
         except asyncio.CancelledError:
             abort.abort()
             raise
@@ -192,7 +197,9 @@ class _Stream:
     """The body of a response."""
 
     def __init__(self, response):
-        self.size = int(response.headers.get("Content-Length"))
+        headers = response.headers
+        self.size = int(headers.get("Torch-Length") or headers.get("Content-Length"))
+        self.ratio = float(headers.get("Torch-Ratio") or 1)
         self._stream = _memory.Stream.new(response)
 
     async def read_into(self, view):
@@ -204,7 +211,7 @@ class _Stream:
 
     def close(self):
         """Put nothing anywhere any more."""
-        self._stream.closed = True
+        self._stream.close()
 
 
 def _sentence(reply, status):

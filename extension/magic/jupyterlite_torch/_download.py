@@ -18,19 +18,42 @@ FETCHES = 3
 BLOCK_BYTES = 2**20
 #: Bytes of a stream for which Python is woken.
 READ_BYTES = 4 * 2**20
+#: After so many bytes the rate of a line is known, and below so many of them in a second the server
+#: is asked to code what is left.
+PROBE_BYTES = 8 * 2**20
+SLOW_BYTES_PER_S = 100e6
+
+
+class Link:
+    """What is known of the line to a server. `rate`: bytes per second; None until it is known."""
+
+    rate = None
+
+
+def wanted_bytes(start, stop, link):
+    """Return the headers that ask for bytes of a file; `stop` None for all that follow, which may
+    come coded. Of a `Range` a browser takes nothing coded (Chromium 156)."""
+    if stop is not None:
+        return {"Range": f"bytes={start}-{stop - 1}"}
+    rate = {} if link.rate is None else {"Torch-Rate": str(max(1, int(link.rate)))}
+    return {"Torch-Start": str(start), **rate}
 
 
 class Download:
     """One file. `open_range(start, stop)` gives a stream of those bytes, `stop` None for the end.
 
-    A stream has `size`, how much it is going to give, `async read_into(view)`, which returns how
-    much of the view it has filled, 0 at the end, and `close()`. ConnectionError when it breaks.
+    A stream has `size`, how much it is going to give, `ratio`, of which that part is sent, `async
+    read_into(view)`, which returns how much of the view it has filled, 0 at the end, and `close()`.
+    ConnectionError when it breaks. `link` is what is known of the line, and learns from this.
     `place(header, file size)` returns where the data goes; `checksums` are those of its blocks,
     None for none; `moved(count)` is told of bytes as they come; `name` is the array's for the user.
     """
 
-    def __init__(self, open_range, place, name, checksums=None, moved=lambda count: None):
+    def __init__(
+        self, open_range, place, name, checksums=None, moved=lambda count: None, link=None
+    ):
         self._open_range = open_range
+        self._link = link or Link()
         self._place = place
         self._name = name
         self._checksums = checksums or ()
@@ -65,7 +88,10 @@ class Download:
             await self._repair(block)
 
     async def _read_on(self):
+        unknown = self._link.rate is None
         stream = await self._open_range(self._received, None)
+        clock, first = asyncio.get_running_loop().time, self._received
+        began = clock()
         try:
             if self._size is None:
                 self._size = stream.size
@@ -76,6 +102,13 @@ class Download:
                 self._received += count
                 self._moved(count)
                 self._check()
+                if self._received - first >= PROBE_BYTES:
+                    rate = (self._received - first) * stream.ratio / (clock() - began)
+                    self._link.rate = rate
+                    left = self._size - self._received
+                    if unknown and rate < SLOW_BYTES_PER_S and left >= PROBE_BYTES:
+                        # Asked again, the server may send what is left in less.
+                        return
         finally:
             stream.close()
 
