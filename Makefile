@@ -61,6 +61,7 @@ lint: $(PYTHON_READY) $(NODE_READY)
 	npm run --silent lint
 
 bench: environment chromium site
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(PY) -m bench $(BENCH_ARGS)
 
 clean:

@@ -6,8 +6,7 @@ static server and to a server that forgets what it reads; each figure of ours is
 whole cell, with its checksums, and of the local cell that reads the array. Medians; the cells and
 the transfers of a pair take turns. Server and page share this machine.
 
-With `--native`, CPython's clients of the proxy, ipyparallel, jupyter-kernel-client and the JSON way
-are measured as well, those that are installed.
+Then clients of CPython: the magic's own, ipyparallel's, jupyter-kernel-client's, and the JSON way.
 """
 
 import argparse
@@ -79,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     measured["direct"] = direct
     report(measured, arrays)
-    if options.native:
+    if not options.quick:
         native.report()
 
 
@@ -249,8 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cells", type=int, default=50, help="cells of each kind (%(default)s)")
     add("--pairs", type=int, default=7, help="transfers of each kind (%(default)s)")
     add("--mib", type=int, default=256, help="size of the first array (%(default)s)")
-    add("--quick", action="store_true", help="leave out the largest array")
-    add("--native", action="store_true", help="measure native clients, too, with what is installed")
+    add("--quick", action="store_true", help="leave out the largest array and CPython's clients")
     return parser
 
 

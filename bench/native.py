@@ -1,10 +1,8 @@
 """100 MiB there and back by clients of CPython: ours, ipyparallel's, and the ways that send JSON.
 
-Each runs in a Python of its own, `BENCH_PYTHON` in the environment or this one; what that does not
-have is left out. Ours is the magic's own code over the transport of the tests.
+Each runs in a process of its own. Ours is the magic's own code over the transport of the tests.
 """
 
-import os
 import statistics
 import subprocess
 import sys
@@ -105,8 +103,7 @@ def report(mib: int = 100) -> None:
     print(f"\n{mib} MiB of float64 by clients of CPython, medians, in s")
     middle = {}
     for name, (code, other) in CLIENTS.items():
-        python = sys.executable if code is OURS else os.environ.get("BENCH_PYTHON", sys.executable)
-        command = [python, "-c", f"MIB, ROUNDS = {other or mib}, {ROUNDS}\n{code}"]
+        command = [sys.executable, "-c", f"MIB, ROUNDS = {other or mib}, {ROUNDS}\n{code}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["?"])[-1]
