@@ -43,7 +43,7 @@ class Exchange:
                 delete=push.get("delete") or [],
                 path=path,
             )
-        if misfits := outcome["misfits"]:
+        if misfits := outcome.get("misfits"):
             raise PatchRefused(f"The server no longer has what was sent of {', '.join(misfits)}.")
         return outcome["conflict"]
 

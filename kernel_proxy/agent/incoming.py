@@ -60,7 +60,7 @@ def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
             value = _to(value, devices[name], name)
         namespace[name] = value
         exchanged[name] = Known(value)
-    return {"conflict": conflicts, "misfits": []}
+    return {"conflict": conflicts}
 
 
 def _imported(alias, module, attribute):

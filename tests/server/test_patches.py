@@ -19,7 +19,7 @@ class Line:
 
     def __init__(self, notebook, relay):
         self.notebook, self.names = notebook, notebook.names
-        self._bytes = 0
+        self._bytes, self.relay = 0, relay
         relay.alter = self._count
 
     def _count(self, direction, passed, data):
@@ -254,6 +254,18 @@ def test_a_patch_behind_a_job_that_changes_the_array(line):
     x[0] = 2
     assert line.sent("first, last = x[0].item(), x[-1].item()") == 5
     assert (line.names["first"], line.names["last"]) == (2, x[-1].item())
+    line.assert_equal()
+
+
+@pytest.mark.parametrize("after", [1000, MIB // 2, MIB + MIB // 2])
+def test_a_line_that_breaks_meanwhile(line, after):
+    x = line.both_have(floats(6 * MIB))
+    before = x[0].item()
+    x[0] = x[-1] = 2
+    line.relay.cut_after(after, UP)
+    line.notebook.torch("first = old[0].item()")
+    line.notebook.torch("total = x.sum()")
+    assert line.relay.cuts == 1 and line.names["first"] == before
     line.assert_equal()
 
 

@@ -64,14 +64,16 @@ def apply(push, agreed):
 
     An array that is in the push more than once goes whole: there it shall be one tensor, too.
     """
+    pairs = ((name, agreed.get(name), new) for name, new in push.fingerprints.items())
+    patches = {name: patch for name, old, new in pairs if (patch := between(old, new))}
+    if not patches:
+        return ()
     uses = collections.Counter(_values.contents(list(push.values.values()), "tensor"))
-    patched = []
-    for name, tree in push.values.items():
-        patch = between(agreed.get(name), push.fingerprints[name])
-        if patch is not None and uses[tree["tensor"]] == 1:
-            push.arrays.patches[tree["tensor"]] = patch
-            push.values[name] = patch.tree(tree)
-            patched.append(name)
+    patched = [name for name in patches if uses[push.values[name]["tensor"]] == 1]
+    for name in patched:
+        tree = push.values[name]
+        push.arrays.patches[tree["tensor"]] = patches[name]
+        push.values[name] = patches[name].tree(tree)
     return patched
 
 
