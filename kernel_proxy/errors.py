@@ -7,6 +7,7 @@ ProxyError
 ├── KernelDied
 ├── StateInUse          another proxy has the state folder
 └── AgentFailure        the agent in the kernel could not do what it was asked
+    └── PatchRefused    a patch of the page does not fit what is there
 """
 
 
@@ -53,3 +54,9 @@ class AgentFailure(ProxyError):
     """The agent in the kernel could not do what it was asked."""
 
     reason = "agent"
+
+
+class PatchRefused(AgentFailure):
+    """A page sent what it has changed of an array, and the kernel's is not the one from before."""
+
+    reason = "patch"

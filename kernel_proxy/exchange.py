@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from . import injection
-from .errors import AgentFailure, Refused
+from .errors import AgentFailure, PatchRefused, Refused
 from .kernel import Kernel, result
 from .tensors import Tensors
 
@@ -30,7 +30,7 @@ class Exchange:
         self, kernel: Kernel, push: dict[str, Any] | None, buffers: tuple[bytes, ...]
     ) -> list[str]:
         """Have the agent define what a page sends with a cell; return the names that were changed
-        on both sides."""
+        on both sides. PatchRefused, with nothing done, when an array has to come whole."""
         if not push:
             return []
         with self._tensors.incoming(push.get("tensors"), buffers) as path:
@@ -43,6 +43,8 @@ class Exchange:
                 delete=push.get("delete") or [],
                 path=path,
             )
+        if misfits := outcome.get("misfits"):
+            raise PatchRefused(f"The server no longer has what was sent of {', '.join(misfits)}.")
         return outcome["conflict"]
 
     def export(self, cell: str, pull: dict[str, Any]) -> str:

@@ -65,6 +65,7 @@ def code() -> str:
         "export": proxy / "agent" / "export.py",
         "batch": proxy / "agent" / "batch.py",
         "held": proxy / "agent" / "held.py",
+        "patch": proxy / "agent" / "patch.py",
         "incoming": proxy / "agent" / "incoming.py",
         "picture": proxy / "agent" / "picture.py",
         "preview": proxy / "agent" / "preview.py",

@@ -16,6 +16,7 @@ import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_failure import Failure
 from _jupyterlite_torch_known import TYPES, Known, changed, exchanged
+from _jupyterlite_torch_patch import patched
 from IPython import get_ipython
 
 #: A tensor smaller than this is copied out of what was sent, so that it does not keep a large
@@ -27,15 +28,23 @@ def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
     """Define names here: `trees` of values whose tensors are in the safetensors file at `path`,
     those of a floating-point dtype to be of `dtype`.
 
-    Returns the names whose value here had changed since the last exchange, and was overwritten.
+    Returns the names whose value here had changed since the last exchange, and was overwritten; or,
+    with nothing done, those whose patch does not fit what is here.
     """
     namespace = get_ipython().user_ns
+    tensors = read(path) if path else {}
+    patches = {
+        name: patched(name, tree["patch"], tensors)
+        for name, tree in trees.items()
+        if isinstance(tree, dict) and "patch" in tree
+    }
+    if misfits := [name for name, tensor in patches.items() if tensor is None]:
+        return {"conflict": [], "misfits": misfits}
     for alias, (module, attribute) in dict(imports).items():
         namespace[alias] = _imported(alias, module, attribute)
     for name in delete:
         namespace.pop(name, None)
         exchanged.pop(name, None)
-    tensors = read(path) if path else {}
     if dtype is not None:
         tensors = {key: _as(tensor, getattr(torch, dtype)) for key, tensor in tensors.items()}
     devices = dict(device)
@@ -44,7 +53,7 @@ def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
         if name in exchanged and name in namespace and changed(name, namespace[name]):
             conflicts.append(name)
         try:
-            value = decode(tree, tensors)
+            value = patches[name] if name in patches else decode(tree, tensors)
         except tables.Unfit as reason:
             raise Failure(f"`{name}` can not be sent to the server: {reason}.") from None
         if name in devices:

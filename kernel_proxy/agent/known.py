@@ -82,7 +82,7 @@ def _table_facts(value):
 
 
 def _tensor_facts(tensor):
-    small = _is_plain(tensor) and 0 < tensor.nbytes <= CHECKSUM_BYTES
+    small = is_plain(tensor) and 0 < tensor.nbytes <= CHECKSUM_BYTES
     if small and tensor.device.type == "cpu" and tensor.is_contiguous():
         # As below, in a third of the time: a cell may have thousands of them.
         checksum = zlib.crc32(bytes_of(tensor.view(-1)))
@@ -117,7 +117,7 @@ def bytes_of(flat):
     return memoryview((ctypes.c_char * flat.nbytes).from_address(flat.data_ptr())).cast("B")
 
 
-def _is_plain(tensor):
+def is_plain(tensor):
     """True for a tensor that is nothing but one piece of memory as it is."""
     return (
         type(tensor) is torch.Tensor
@@ -133,7 +133,7 @@ def version(value):
     """Return what every in-place operation changes; None where torch does not count them."""
     if not isinstance(value, torch.Tensor):
         return None
-    if _is_plain(value):
+    if is_plain(value):
         return [(value._version, value.data_ptr())]
     try:
         parts = forms.memory(value)

@@ -41,6 +41,18 @@ def test_pushed_straight_to_the_gpu(notebook):
         notebook.torch("1", "-i x:cuda:99")
 
 
+def test_changed_blocks_go_to_the_gpu(notebook):
+    x = notebook.names["x"] = np.random.default_rng(0).random(2**20)
+    notebook.torch("old = x", "-i x:cuda")
+    for n, (line, where) in enumerate([("-i x:cuda", "cuda"), ("", "cpu"), ("-i x:cuda", "cuda")]):
+        x[n] = x[-1] = n
+        notebook.names["y"] = x.copy()
+        notebook.torch("new = x is not old; old = x; same = torch.equal(x.cpu(), y)", line)
+        notebook.torch("where = x.device.type")
+        names = notebook.names
+        assert (names["where"], names["new"], names["same"]) == (where, True, True)
+
+
 def test_every_dtype_and_layout_of_the_gpu_comes_back(notebook):
     notebook.torch("import warnings\nwarnings.simplefilter('ignore')\n" + kinds.THERE)
     dtypes = [name for name in _kinds.TRAVELS if not name.startswith("q")]

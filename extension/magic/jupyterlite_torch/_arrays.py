@@ -8,13 +8,13 @@ import zlib
 
 import numpy as np
 
-from . import _safetensors, _tables
+from . import _patch, _safetensors, _tables
 from ._errors import TransferError
 from ._kinds import CONTAINERS, PAGE_KINDS, TRAVELS
 from ._values import Untransferable, encode
 from ._widen import WIDEN
 
-CHECKSUM_BLOCK_BYTES = 2**20
+CHECKSUM_BLOCK_BYTES = _patch.BLOCK_BYTES
 #: What comes first in the checksums of a float32 array whose values all are bfloat16.
 _BFLOAT16 = "bfloat16"
 
@@ -32,6 +32,8 @@ class Outgoing:
         self._checksums = {}
         #: The streams of tables, for `leaf`.
         self.streams = {}
+        #: The Patch that goes in an array's place, by its key.
+        self.patches = {}
 
     def leaf(self, value):
         """Return the tree of a value as `leaf` does."""
@@ -53,6 +55,7 @@ class Outgoing:
         del self.arrays[count:]
         kept = set(map(id, self.arrays))
         self.streams = {key: each for key, each in self.streams.items() if id(each[1]) in kept}
+        self.patches = {key: each for key, each in self.patches.items() if int(key) < count}
 
     def checksums(self, first=0):
         """Return the checksums of the arrays from number `first` on, by the array's id."""
@@ -65,20 +68,27 @@ class Outgoing:
         """Return (pieces, size, checksums): the safetensors file as buffers in order, its size in
         bytes, and the checksums that are known, by the piece's number."""
         arrays = [self._narrowed(array) for array in self.arrays]
-        entries = [
-            _safetensors.Entry(str(number), _safetensors.CODES[_name(array.dtype)], array.shape)
-            for number, array in enumerate(arrays)
-        ]
+        entries = [self._entry(str(number), array) for number, array in enumerate(arrays)]
         header, size = _safetensors.layout(entries)
         pieces, known = [memoryview(header)], {}
         for entry in sorted(entries, key=lambda entry: entry.start):
             if entry.nbytes:
                 array = arrays[int(entry.key)]
                 sums = self._checksums.get(id(array))
-                if array is self.arrays[int(entry.key)] and sums and sums[0] != _BFLOAT16:
-                    known[len(pieces)] = sums
-                pieces.append(raw(array))
+                if array is not self.arrays[int(entry.key)] or (sums and sums[0] == _BFLOAT16):
+                    sums = None
+                data, patch = raw(array), self.patches.get(entry.key)
+                for first, after in ((0, None),) if patch is None else _patch.runs(patch.numbers):
+                    if sums:
+                        known[len(pieces)] = sums[first:after]
+                    stop = after and after * CHECKSUM_BLOCK_BYTES
+                    pieces.append(data[first * CHECKSUM_BLOCK_BYTES : stop])
         return pieces, size, known
+
+    def _entry(self, key, array):
+        if patch := self.patches.get(key):
+            return _safetensors.Entry(key, _safetensors.CODES["uint8"], (patch.nbytes,))
+        return _safetensors.Entry(key, _safetensors.CODES[_name(array.dtype)], array.shape)
 
     def _narrowed(self, array):
         """Return an array as it is sent: never wider than the dtype in which it is to arrive. The

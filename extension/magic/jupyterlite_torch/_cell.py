@@ -44,6 +44,7 @@ class Cell:
         self._loop = asyncio.get_running_loop()
         self._stopped = self._loop.create_future()
         self._names = self._push = None
+        self._dropped = []
         self._replied = False
         self._questions = Questions(self._connection, output, self.stop)
 
@@ -59,8 +60,20 @@ class Cell:
         """Send what the cell needs, and the cell."""
         after = self._options.fetch.values()
         names = self._names = _names.analyze(self._source.body, self._ledger.functions, after)
-        automatic = self._options.auto
-        push = self._push = await self._prepare(names.reads if automatic else ())
+        # A job whose patches were refused would run behind cells that are to run after it.
+        await self._send(patches=self._options.background is None)
+        for name, tree in self._push.values.items():
+            self.output.say(name, tree)
+        self._ledger.functions = names.functions
+        if self._options.background is not None:
+            # A cell that queues behind reads what this one is going to assign.
+            for name in self._assigned:
+                self._ledger.agree(name)
+
+    async def _send(self, patches):
+        """Send what the cell needs, and the cell."""
+        names, automatic = self._names, self._options.auto
+        push = self._push = await self._prepare(names.reads if automatic else (), patches)
         if self._notebook.device != "cpu":
             push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
         channel = self._connection.channel
@@ -72,6 +85,7 @@ class Cell:
             sending = unless(self._stopped, sending, text)
         described, buffers = await sending
         assigned = self._assigned
+        self._dropped += self._ledger.source.take_dropped()
         eager = self._notebook.eager if self._options.eager is None else self._options.eager
         deleted = [name for name in names.deleted if not name.startswith("_")]
         pull = {
@@ -82,26 +96,19 @@ class Cell:
             "eager": EAGER_BYTES if eager is None else eager,
             "limit": MAX_ARRAY_BYTES,
             "hold": eager or 0,
-            "dropped": self._ledger.source.take_dropped(),
+            "dropped": self._dropped,
         }
         metadata = {"torch": {"push": described if push else None, "pull": pull}}
         identifier = self._notebook.message_id(self.output.message_id)
-        for name, tree in push.values.items():
-            self.output.say(name, tree)
         self.request = channel.execute(self._source.code, metadata, buffers, identifier)
         # From here on what the server has is what was sent, also for the cells that queue behind.
         self._ledger.pushed(push)
         # The streams of tables are copies, and a job may run for hours.
         push.arrays.drop(0)
-        self._ledger.functions = names.functions
-        if self._options.background is not None:
-            # A cell that queues behind reads what this one is going to assign.
-            for name in assigned:
-                self._ledger.agree(name)
 
-    async def _prepare(self, names):
+    async def _prepare(self, names, patches):
         """Return the Push; packages that it needs are loaded where this page can have them."""
-        asked = names, self._options.send, self._scope, self._options.dtype
+        asked = names, self._options.send, self._scope, self._options.dtype, patches
         try:
             return self._ledger.prepare(*asked)
         except TransferError as error:
@@ -116,16 +123,13 @@ class Cell:
 
     async def finish(self):
         """Show what the cell says; return as `run` does."""
-        channel = self._connection.channel
-        try:
-            reply = await channel.finish(self.request, self._show)
-        except BaseException:
-            self._not_run()
-            raise
-        finally:
-            self._replied = True
-            self._questions.withdraw()
-        channel.seen(self.request.id)
+        reply = await self._reply()
+        if reply.content.get("reason") == "patch" and not self._interrupted:
+            # The server no longer has what it was thought to have, and has done nothing yet.
+            self._ledger.refused(self._push)
+            self.request, self._replied = None, False
+            await self._send(patches=False)
+            reply = await self._reply()
         self._notebook.numbers.note(reply.content, self.output.count)
         self._raise_if_not_run(reply)
         if not self._options.auto:
@@ -139,6 +143,20 @@ class Cell:
         if problems:
             raise TransferError(" ".join(problems))
         return value
+
+    async def _reply(self):
+        """Show what the cell says until its reply; return that."""
+        channel = self._connection.channel
+        try:
+            reply = await channel.finish(self.request, self._show)
+        except BaseException:
+            self._not_run()
+            raise
+        finally:
+            self._replied = True
+            self._questions.withdraw()
+        channel.seen(self.request.id)
+        return reply
 
     def stop(self):
         """Stop it, in whichever state it is."""
@@ -172,9 +190,10 @@ class Cell:
             self._ledger.reset()
             raise KernelDied(content["evalue"])
         self._not_run()
-        if ename == "KeyboardInterrupt" or (self._interrupted and ename == "AgentFailure"):
+        failed = ename in ("AgentFailure", "PatchRefused")
+        if ename == "KeyboardInterrupt" or (self._interrupted and failed):
             raise stopped_here("stopped before the cell ran on the server.")
-        if ename == "AgentFailure":
+        if failed:
             raise TransferError(content["evalue"])
         raise ServerError(content["evalue"])
 

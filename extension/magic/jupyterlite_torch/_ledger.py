@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 
-from . import _arrays, _tables, _values
+from . import _arrays, _patch, _tables, _values
 from ._arguments import looks_secret
 from ._errors import TransferError
 from ._remote_array import RemoteArray
@@ -29,6 +29,8 @@ class Push:
         self.fingerprints = {}
         # Names of a function's scope, whose values here are not the notebook's.
         self.passing = set()
+        # What may go as a patch alone: names with the bytes of their arrays.
+        self.patching, self.large = False, {}
 
     def __bool__(self):
         return bool(self.values or self.imports or self.delete)
@@ -56,14 +58,15 @@ class Ledger:
 
     # --- Before a cell ---------------------------------------------------------------------------
 
-    def prepare(self, names, send, scope=None, dtype=None):
+    def prepare(self, names, send, scope=None, dtype=None, patches=False):
         """Return the Push for a cell that reads `names`, with `send` (name to device) asked for, its
-        floating-point arrays as `dtype`.
+        floating-point arrays as `dtype`; with `patches`, of large arrays only what has changed.
 
         Names are looked up in `scope`, the local names of a function, first. Raises TransferError
         for a value that can not go.
         """
         push = Push(dtype)
+        push.patching = patches and dtype is None
         push.passing = set(scope or ()).intersection((*send, *names))
         for name, device in send.items():
             if name not in self.namespace and name not in push.passing:
@@ -81,6 +84,9 @@ class Ledger:
                     push.delete.append(name)
             elif not (name in self._hidden and self._hidden[name] is value):
                 self._add(push, name, value, asked=False)
+        patched = _patch.apply(push, self._agreed) if push.patching else ()
+        for name in push.large.keys() - patched:
+            _refuse_large(name, push.large[name])
         return push
 
     def _add(self, push, name, value, asked):
@@ -108,10 +114,10 @@ class Ledger:
             _refuse_secret(name, value)
             nbytes = sum(array.nbytes for array in push.arrays.arrays[before:])
             if nbytes > AUTO_PUSH_BYTES:
-                raise TransferError(
-                    f"`{name}` is {_arrays.size(nbytes)}, above the {_arrays.size(AUTO_PUSH_BYTES)} "
-                    f"that go by themselves. If it shall go, write `%%torch -i {name}`."
-                )
+                patch = _patch.between(agreed, fingerprint) if push.patching else None
+                if patch is None or patch.nbytes > AUTO_PUSH_BYTES:
+                    _refuse_large(name, nbytes)
+                push.large[name] = nbytes
         push.values[name] = tree
         push.fingerprints[name] = fingerprint
 
@@ -151,6 +157,12 @@ class Ledger:
         self._imports.update(push.imports)
         for name in (*push.delete, *push.passing):
             self._agreed.pop(name, None)
+
+    def refused(self, push):
+        """Note that the server has taken nothing of a Push that was noted as `pushed`."""
+        self.disagree(push.fingerprints, push.imports)
+        # What is to be deleted there is what this page knows to be there.
+        self._agreed.update(dict.fromkeys(push.delete, ""))
 
     def disagree(self, names, imports=()):
         """Note that it is not known what the server has under these names."""
@@ -201,6 +213,13 @@ def _fingerprint(value, checksums=_NONE, streams=_NONE):
         return json.dumps(_values.encode(value, leaf))
     except _values.Untransferable:
         return _identity(value)
+
+
+def _refuse_large(name, nbytes):
+    raise TransferError(
+        f"`{name}` is {_arrays.size(nbytes)}, above the {_arrays.size(AUTO_PUSH_BYTES)} that go by "
+        f"themselves. If it shall go, write `%%torch -i {name}`."
+    )
 
 
 def _refuse_secret(name, value):
