@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .cells import Cell
+from .errors import ProxyError
 
 #: The content of the reply to a cell that was interrupted before it ran.
 INTERRUPTED = {
@@ -43,6 +44,18 @@ def parts(
     }
     message = {"header": header, "parent_header": parent, "metadata": metadata, "content": content}
     return {key: json.dumps(value).encode() for key, value in message.items()}
+
+
+def refusal(error: ProxyError) -> dict[str, Any]:
+    """Return the content of a reply that says what the proxy itself could not do."""
+    return {
+        "status": "error",
+        "ename": type(error).__name__,
+        "evalue": str(error),
+        "traceback": [],
+        "execution_count": 0,
+        "reason": error.reason,
+    }
 
 
 def error_reply(session: str, cell: Cell, ename: str, evalue: str) -> dict[str, bytes]:
