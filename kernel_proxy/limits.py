@@ -20,3 +20,7 @@ class Limits:
     #: The latest of them, in memory, in bytes.
     event_memory_bytes: int = 16 * 2**20
     max_sessions: int = 32
+    #: A session in which nothing has run for so long is ended; 0 for never.
+    cull_after_s: float = 3 * 86400
+    #: The proxy ends when nothing has run in any session for so long; 0 for never.
+    exit_when_idle_s: float = 0

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from .cells import Cells
+from .idle import moment
 from .state import SessionFolder
 
 #: In which more of the state may change before it is saved, in seconds.
@@ -12,10 +14,21 @@ SAVE_DELAY_S = 0.1
 
 
 class Record:
-    """Saves the state of one session, which is called `name` in the log, until it is closed."""
+    """Saves the state of one session, which is called `name` in the log, until it is closed.
 
-    def __init__(self, name: str, folder: SessionFolder, cells: Cells, logger: logging.Logger):
+    `quiet_s()`: for how many seconds nothing has happened in it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: SessionFolder,
+        cells: Cells,
+        quiet_s: Callable[[], float],
+        logger: logging.Logger,
+    ):
         self._name = name
+        self._quiet_s = quiet_s
         self._folder = folder
         self._cells = cells
         self._logger = logger
@@ -27,7 +40,7 @@ class Record:
         if self._saving:
             self._saving.cancel()
             self._saving = None
-        self.save("cells", self._cells.record())
+        self.save("cells", {**self._cells.record(), "active": moment(self._quiet_s())})
 
     def save_cells_soon(self) -> None:
         """Save what the log says as well, or what does no harm if it is lost."""

@@ -3,11 +3,10 @@
 import asyncio
 import json
 import logging
-import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from . import execution, interrupts
 from .adoption import adopt
@@ -16,6 +15,7 @@ from .errors import KernelDied, ProxyError, Refused
 from .event_files import EventFiles
 from .event_log import EventLog
 from .exchange import Exchange
+from .idle import Idle, seconds_since
 from .kernel import Kernel
 from .kernel_process import KernelProcess, Processes
 from .limits import Limits
@@ -27,6 +27,13 @@ from .tensors import Budget, Tensors
 
 #: How many message IDs are remembered, to take no request twice after a cut.
 _REMEMBERED_REQUESTS = 10_000
+
+
+class Listener(Protocol):
+    """A page that follows a session."""
+
+    def dismiss(self, why: str) -> None:
+        """Tell it why the session ends."""
 
 
 @dataclass
@@ -41,7 +48,8 @@ class Request:
 class Session:
     """One remote kernel, restarted when it dies, and everything that it has said.
 
-    `folder` keeps what a proxy that is started again needs to go on with it.
+    `folder` keeps what a proxy that is started again needs to go on with it. `watch` gives what ends
+    it when nothing happens any more.
     """
 
     def __init__(
@@ -51,23 +59,26 @@ class Session:
         processes: Processes,
         limits: Limits,
         budget: Budget,
+        watch: Callable[["Session"], Idle],
         logger: logging.Logger,
     ):
         known = folder.load("session") or {}
         self.id = identifier
         self.created = datetime.fromisoformat(known.get("created") or datetime.now(UTC).isoformat())
-        self.last_activity = time.time()
         self.generation = known.get("generation", 0)
         files = EventFiles(folder.events, limits.event_log_bytes)
         memory = min(limits.event_memory_bytes, limits.event_log_bytes)
         self.log = EventLog(files, memory, logger)
-        self.cells = Cells(folder.load("cells"))
+        cells = folder.load("cells")
+        self.cells = Cells(cells)
         self.tensors = Tensors(budget)
         self.exchange = Exchange(self.tensors)
-        self.listeners: dict[object, int] = {}
+        self.listeners: dict[Listener, int] = {}
+        self.idle = watch(self)
+        self._quiet_s = seconds_since(cells and cells.get("active"))
         self.execution_state = "starting"
         self._folder = folder
-        self.record = Record(identifier[:6], folder, self.cells, logger)
+        self.record = Record(identifier[:6], folder, self.cells, lambda: self.idle.quiet_s, logger)
         self._processes = processes
         self._replay_bytes = limits.message_bytes // 4
         self._logger = logger
@@ -92,7 +103,10 @@ class Session:
             await self._go_on()
             if self.kernel is None:
                 self._refuse_closed()
-                self.kernel = await self._start()
+                try:
+                    self.kernel = await self._start()
+                finally:
+                    self.idle.touch()
                 self.execution_state = "idle"
             return self.kernel
 
@@ -106,7 +120,10 @@ class Session:
     async def resume(self) -> None:
         """Go on with the kernel of an earlier proxy, if there is one."""
         async with self._ready:
-            await self._go_on()
+            try:
+                await self._go_on()
+            finally:
+                self.idle.begin(self._quiet_s)
 
     async def _start(self) -> Kernel:
         process = await self._processes.start(self._folder.output)
@@ -150,6 +167,16 @@ class Session:
                 },
             },
         )
+
+    @property
+    def is_busy(self) -> bool:
+        """True while anything runs or waits to run: cells, what widgets have set off, a start."""
+        return bool(self.cells.open) or self.execution_state == "busy" or self._ready.locked()
+
+    def dismiss(self, why: str) -> None:
+        """Tell its pages in a sentence that it ends."""
+        for listener in list(self.listeners):
+            listener.dismiss(why)
 
     def describe(self) -> dict[str, Any]:
         """Say what a page is told on arrival."""
@@ -207,6 +234,7 @@ class Session:
     async def close(self) -> None:
         """End the kernel and give back all memory."""
         self.closed = True
+        self.idle.close()
         self.record.close()
         left, self._left = self._left, None
         kernel, self.kernel = self.kernel or self.starting, None
@@ -226,6 +254,7 @@ class Session:
         """Let go of the kernel, which goes on, for a proxy that is started after this one."""
         self.record.save_cells()
         self.closed = True
+        self.idle.close()
         self.record.close()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
@@ -261,7 +290,7 @@ class Session:
         self._taken[identifier] = None
         while len(self._taken) > _REMEMBERED_REQUESTS:
             del self._taken[next(iter(self._taken))]
-        self.last_activity = time.time()
+        self.idle.touch()
         request = Request(channel, header)
         if channel in ("shell", "control") and header["msg_type"].endswith("_request"):
             self.under_way[identifier] = request
@@ -362,6 +391,7 @@ class Session:
         buffers: tuple[bytes, ...],
     ) -> None:
         """Take a message of the kernel."""
+        self.idle.touch()
         identifier = parent.get("msg_id")
         if channel == "shell" and (waiter := self.waiting.get(identifier)):
             if not waiter.done():
@@ -402,7 +432,7 @@ class Session:
     ) -> None:
         """Pass a reply of the kernel on."""
         request = self.under_way.pop(identifier, None)
-        self.last_activity = time.time()
+        self.idle.touch()
         self.log.append(channel, join(message), buffers)
         if request and request.header["msg_type"] == "execute_request":
             self._end_cell(identifier, json.loads(message["content"]))
@@ -411,6 +441,7 @@ class Session:
         ok = content.get("status") == "ok"
         lost = content.get("ename") == "ProxyRestarted"
         self.cells.end(identifier, "unknown" if lost else "ok" if ok else "error")
+        self.idle.touch()
         self.record.save_cells_soon()
 
     def answer(
