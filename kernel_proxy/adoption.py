@@ -41,6 +41,8 @@ async def adopt(
             if cell.extras is not None:
                 # It may have begun unheard.
                 cell.begin()
+                # It has the whole time again: how long it has run is known by the wall clock only.
+                session.cell_time.begun(cell)
                 session.waiting[cell.id] = asyncio.get_running_loop().create_future()
                 session.under_way[cell.id].task = session.run(_resume_cell(session, cell))
             session.emit("iopub", "gap", _gap(last_heard), cell.header)

@@ -176,6 +176,9 @@ def main(argv: list[str] | None = None) -> None:
         max_sessions=arguments.max_sessions,
         shared_memory_bytes=arguments.shared_memory * 2**20,
         event_log_bytes=arguments.event_log * 2**20,
+        max_queued=arguments.max_queued,
+        max_cell_s=arguments.max_cell_minutes * 60,
+        gpu_memory_share=arguments.gpu_memory_share,
         cull_after_s=arguments.cull_after * 60,
         exit_when_idle_s=arguments.exit_when_idle * 60,
     )
@@ -258,6 +261,20 @@ def _minutes(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no part of 1, such as 0.25")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jupyter torch-proxy",
@@ -294,6 +311,28 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder that this server goes on from when it is started again: kernels run on unless "
         "it is ended by Ctrl-C (default: one for each port; none with --port 0)",
+    )
+    add(
+        "--max-queued",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="cells of a session that wait for their turn (default %(default)s)",
+    )
+    add(
+        "--max-cell-minutes",
+        type=_minutes,
+        default=0,
+        metavar="MINUTES",
+        help="interrupt a cell that runs for so long (default: never)",
+    )
+    add(
+        "--gpu-memory-share",
+        type=_share,
+        default=0,
+        metavar="FRACTION",
+        help="the part of each GPU's memory that torch takes in a kernel, such as 0.25; a cell can "
+        "take that back (default: all)",
     )
     add(
         "--cull-after",

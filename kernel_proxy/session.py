@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from . import execution, interrupts
 from .adoption import adopt
+from .cell_time import CellTime
 from .cells import Cell, Cells
 from .errors import KernelDied, ProxyError, Refused
 from .event_files import EventFiles
@@ -19,7 +20,7 @@ from .idle import Idle, seconds_since
 from .kernel import Kernel
 from .kernel_process import KernelProcess, Processes
 from .limits import Limits
-from .messages import death_sentence, error_reply, join, parts, refusal
+from .messages import death_sentence, error_reply, join, parts, refusal, too_many_cells
 from .record import Record
 from .replay import replay
 from .state import SessionFolder
@@ -80,7 +81,9 @@ class Session:
         self._folder = folder
         self.record = Record(identifier[:6], folder, self.cells, lambda: self.idle.quiet_s, logger)
         self._processes = processes
+        self._limits = limits
         self._replay_bytes = limits.message_bytes // 4
+        self.cell_time = CellTime(self, limits.max_cell_s)
         self._logger = logger
         self.kernel: Kernel | None = None
         self.starting: Kernel | None = None
@@ -134,7 +137,7 @@ class Session:
         # Now, so that a proxy that is started after this one was killed finds the process.
         self.save_kernel(kernel)
         try:
-            await kernel.start()
+            await kernel.start(self._limits.gpu_memory_share)
         finally:
             self.starting = None
         self.generation += 1
@@ -220,12 +223,17 @@ class Session:
             content = {"status": "error", "execution_count": 0, **error}
             self.answer(request.channel, request.header, content)
 
-    async def restart(self) -> None:
-        """Replace the kernel by a fresh one."""
+    async def give_up(self, why: str) -> None:
+        """Replace a kernel that does not react, and tell every page."""
+        await self.restart(why)
+        self.emit("iopub", "kernel_died", {"exitcode": None, "generation": self.generation})
+
+    async def restart(self, why: str = "The remote kernel was restarted.") -> None:
+        """Replace the kernel by a fresh one. `why` is the error of what was under way."""
         async with self._ready:
             await self._go_on()
             kernel, self.kernel = self.kernel, None
-        self.fail_requests("KernelRestarted", "The remote kernel was restarted.")
+        self.fail_requests("KernelRestarted", why)
         self.tensors.close()
         if kernel:
             await kernel.shutdown()
@@ -235,6 +243,7 @@ class Session:
         """End the kernel and give back all memory."""
         self.closed = True
         self.idle.close()
+        self.cell_time.close()
         self.record.close()
         left, self._left = self._left, None
         kernel, self.kernel = self.kernel or self.starting, None
@@ -255,6 +264,7 @@ class Session:
         self.record.save_cells()
         self.closed = True
         self.idle.close()
+        self.cell_time.close()
         self.record.close()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
@@ -295,6 +305,9 @@ class Session:
         if channel in ("shell", "control") and header["msg_type"].endswith("_request"):
             self.under_way[identifier] = request
         if header["msg_type"] == "execute_request":
+            if self.cells.queued >= self._limits.max_queued:
+                self._answer_error(channel, header, too_many_cells(self._limits.max_queued))
+                return
             self.cells.add(message, self.log.last + 1)
         elif header["msg_type"] == "input_reply":
             self._answered_question()
@@ -393,6 +406,9 @@ class Session:
         """Take a message of the kernel."""
         self.idle.touch()
         identifier = parent.get("msg_id")
+        if channel == "shell":
+            self.cell_time.ended(identifier)
+            message = self.cell_time.explain(self.cells.find(identifier), message)
         if channel == "shell" and (waiter := self.waiting.get(identifier)):
             if not waiter.done():
                 waiter.set_result(message)
@@ -403,7 +419,9 @@ class Session:
             if kind == "status":
                 self.execution_state = json.loads(message["content"])["execution_state"]
             self.log.append(channel, join(message), buffers)
-            if cell := self.cells.find(identifier):
+            cell = self.cells.find(identifier)
+            # What a cell says as it begins may come after its reply, on another socket.
+            if cell and cell.state != "ended":
                 self._follow(cell, kind, message)
 
     def _follow(self, cell: Cell, kind: str, message: dict[str, bytes]) -> None:
@@ -411,6 +429,7 @@ class Session:
         state = json.loads(message["content"])["execution_state"] if kind == "status" else None
         if kind == "execute_input" or (state == "busy" and cell.silent):
             cell.begin()
+            self.cell_time.begun(cell)
             self.record.save_cells_soon()
             if cell.interrupted and self.kernel:
                 self.run(interrupts.interrupt_begun(self.kernel, cell))
@@ -438,6 +457,7 @@ class Session:
             self._end_cell(identifier, json.loads(message["content"]))
 
     def _end_cell(self, identifier: str, content: dict[str, Any]) -> None:
+        self.cell_time.ended(identifier)
         ok = content.get("status") == "ok"
         lost = content.get("ename") == "ProxyRestarted"
         self.cells.end(identifier, "unknown" if lost else "ok" if ok else "error")

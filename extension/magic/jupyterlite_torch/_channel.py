@@ -327,7 +327,7 @@ class Channel:
         if message["header"]["msg_type"] == "kernel_died":
             self.welcome["session"]["generation"] = message["content"]["generation"]
         request = self._requests.get(message["parent_header"].get("msg_id"))
-        if message["header"]["msg_type"] == "notice" and request is None:
+        if message["header"]["msg_type"] == "notice" and not message["parent_header"]:
             # It says that nothing runs; what is under way has made that void.
             if not self.is_waiting:
                 self._notice(message["content"]["text"])
