@@ -86,6 +86,9 @@ class Idle:
         self._closed = True
         if self._timer:
             self._timer.cancel()
+        # It may have been what kept the other one.
+        if self._above:
+            self._above.touch()
 
     def _arm(self) -> None:
         if self._timer:

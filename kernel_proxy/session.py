@@ -174,6 +174,8 @@ class Session:
     @property
     def is_busy(self) -> bool:
         """True while anything runs or waits to run: cells, what widgets have set off, a start."""
+        if self.closed:
+            return False
         return bool(self.cells.open) or self.execution_state == "busy" or self._ready.locked()
 
     def dismiss(self, why: str) -> None:

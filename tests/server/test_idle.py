@@ -233,6 +233,15 @@ def test_an_idle_proxy_ends_itself_and_its_kernels(start_proxy, tmp_path, loop):
         NativeNotebook(proxy, loop)
 
 
+def test_a_session_that_was_shut_down_keeps_no_proxy(start_proxy):
+    proxy = start_proxy("--exit-when-idle", minutes(2))
+    page = opened(proxy)
+    cell = page.cell("import time\nprint('begun')\ntime.sleep(600)")
+    page.printed(cell, "begun")
+    page.ask("shutdown_request", restart=False)
+    assert proxy.process.wait(timeout=PATIENCE_S) == 0
+
+
 def test_a_proxy_that_nobody_ever_used_ends_as_well(start_proxy):
     proxy = start_proxy("--exit-when-idle", minutes(1))
     assert proxy.process.wait(timeout=PATIENCE_S) == 0
