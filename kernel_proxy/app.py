@@ -17,6 +17,7 @@ from .auth import ProxyOnlyAuthorizer, TokenIdentityProvider, Tokens, exact_orig
 from .channel import ChannelHandler
 from .errors import StateInUse
 from .handlers import DescriptionHandler, OriginsHandler, PairHandler, SessionsHandler
+from .idle import Culling
 from .kernel_process import Processes
 from .limits import Limits
 from .malloc import keep_freed_memory
@@ -43,7 +44,10 @@ class KernelProxy(ExtensionApp):
         options = server.proxy_options
         self._budget = Budget(options.limits.shared_memory_bytes)
         sessions = Sessions(self._new_session, options.limits.max_sessions, self.log)
-        self.proxy = Proxy(sessions, options.tokens, set(options.origins), self.log, options.limits)
+        culling = Culling(sessions, options.limits, options.state, server.leave)
+        self.proxy = Proxy(
+            sessions, culling, options.tokens, set(options.origins), self.log, options.limits
+        )
         self.settings["kernel_proxy"] = self.proxy
         sessions.restore(options.state.left())
 
@@ -56,13 +60,19 @@ class KernelProxy(ExtensionApp):
             server.root_dir,
             independent=state.keep,
         )
-        limits = self.proxy.limits
         return Session(
-            identifier, state.session(identifier), processes, limits, self._budget, self.log
+            identifier,
+            state.session(identifier),
+            processes,
+            self.proxy.limits,
+            self._budget,
+            self.proxy.culling.watch,
+            self.log,
         )
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Go on with what an earlier proxy has left."""
+        self.proxy.culling.proxy.begin()
         await self.proxy.sessions.resume()
 
     def initialize_handlers(self) -> None:
@@ -108,7 +118,7 @@ class TorchProxyServer(ServerApp):
     default_services = ()
     load_other_extensions = False
     proxy_options: Options
-    #: Ctrl-C was pressed: kernels are not to go on.
+    #: It ends by Ctrl-C, or because it is idle: kernels are not to go on.
     ended = False
 
     @default("authorizer_class")
@@ -128,6 +138,13 @@ class TorchProxyServer(ServerApp):
         if not self.ended:
             self.ended = True
             self.stop(from_signal=True)
+
+    def leave(self, why: str) -> None:
+        """End as Ctrl-C does, and say why."""
+        if not self.ended:
+            self.ended = True
+            print(f"jupyter torch-proxy ends: {why}.", flush=True)
+            self.stop()
 
     def running_server_info(self, kernel_count: bool = True) -> str:
         """Nothing: `main` says how to connect."""
@@ -159,6 +176,11 @@ def main(argv: list[str] | None = None) -> None:
         max_sessions=arguments.max_sessions,
         shared_memory_bytes=arguments.shared_memory * 2**20,
         event_log_bytes=arguments.event_log * 2**20,
+        max_queued=arguments.max_queued,
+        max_cell_s=arguments.max_cell_minutes * 60,
+        gpu_memory_share=arguments.gpu_memory_share,
+        cull_after_s=arguments.cull_after * 60,
+        exit_when_idle_s=arguments.exit_when_idle * 60,
     )
     keep_freed_memory()
     TokenIdentityProvider.tokens = tokens
@@ -231,6 +253,28 @@ def _how_to_connect(
     return "\n".join(lines)
 
 
+def _minutes(text: str) -> float:
+    """Read a time that is not negative; argparse says what is wrong with another."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of minutes")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no part of 1, such as 0.25")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jupyter torch-proxy",
@@ -267,6 +311,43 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder that this server goes on from when it is started again: kernels run on unless "
         "it is ended by Ctrl-C (default: one for each port; none with --port 0)",
+    )
+    add(
+        "--max-queued",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="cells of a session that wait for their turn (default %(default)s)",
+    )
+    add(
+        "--max-cell-minutes",
+        type=_minutes,
+        default=0,
+        metavar="MINUTES",
+        help="interrupt a cell that runs for so long (default: never)",
+    )
+    add(
+        "--gpu-memory-share",
+        type=_share,
+        default=0,
+        metavar="FRACTION",
+        help="the part of each GPU's memory that torch takes in a kernel, such as 0.25; a cell can "
+        "take that back (default: all)",
+    )
+    add(
+        "--cull-after",
+        type=_minutes,
+        default=3 * 24 * 60,
+        metavar="MINUTES",
+        help="end a session in which nothing has run for so long; 0 for never (default %(default)s, "
+        "which is three days)",
+    )
+    add(
+        "--exit-when-idle",
+        type=_minutes,
+        default=0,
+        metavar="MINUTES",
+        help="end this server and its kernels when nothing has run for so long (default: never)",
     )
     add("--log-level", default="WARN", help="DEBUG, INFO, WARN or ERROR (default %(default)s)")
     return parser

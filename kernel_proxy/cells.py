@@ -41,6 +41,8 @@ class Cell:
     reply: dict[str, str] | None = None
     #: The page has asked for its end before its code began.
     interrupted: bool = False
+    #: It was interrupted because it had run for as long as a cell may.
+    over_time: bool = False
     #: The input_request that waits for an answer.
     question: str | None = None
     seen: bool = False
@@ -116,6 +118,11 @@ class Cells:
     def running(self) -> list[Cell]:
         """Those that run: one, and more only if the kernel itself says so."""
         return [cell for cell in self if cell.state == "running"]
+
+    @property
+    def queued(self) -> int:
+        """How many wait for their turn."""
+        return sum(cell.state == "queued" for cell in self)
 
     @property
     def first(self) -> int | None:

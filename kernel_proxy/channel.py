@@ -97,7 +97,12 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             )
         self._deadline.cancel()
         self.ws_connection.params.max_message_size = self.proxy.limits.message_bytes
-        session, new = self.proxy.sessions.open(str(frame.get("session")))
+        identifier, ended = str(frame.get("session")), self.proxy.culling.ended
+        why = ended.get(identifier)
+        if why and frame.get("log") is not None:
+            # It comes back to what is gone; its person is to know before a new one is used.
+            raise Refused(why, "ended", 410)
+        session, new = self.proxy.sessions.open(identifier)
         try:
             await session.ready()
         except ProxyError:
@@ -127,9 +132,14 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                 "lost": lost,
                 "cells": session.cells.describe(),
                 "proxy": self.proxy.id,
+                "ended": why,
             }
         )
+        ended.forget(identifier)
         self._sender = asyncio.create_task(self._follow(session, seq + lost))
+        if frame.get("log") is not None:
+            # One that comes for the first time has something to run.
+            session.idle.remind()
 
     def _take(self, frame: dict[str, Any], buffers: tuple[bytes, ...]) -> None:
         session = self._session
@@ -142,6 +152,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                 raise Refused("A request needs a channel and a Jupyter message.")
             session.request(frame["channel"], message, buffers)
         elif kind == "upload":
+            session.idle.touch()
             self._send(session.tensors.add_part(frame, buffers))
         elif kind == "ack" and isinstance(frame.get("seq"), int):
             session.listeners[self] = frame["seq"]
@@ -176,6 +187,11 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
     def _send(self, frame: dict[str, Any]) -> None:
         with contextlib.suppress(WebSocketClosedError):
             self.write_message(json.dumps(frame))
+
+    def dismiss(self, why: str) -> None:
+        """Tell the page why its session ends."""
+        self._send({"type": "ended", "message": why})
+        self.close(4410, "ended")
 
     def _refuse(self, reason: str, message: str) -> None:
         self._send({"type": "refused", "reason": reason, "message": message})

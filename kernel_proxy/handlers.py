@@ -1,6 +1,7 @@
 """HTTP: what all handlers share, the description, pairing, and the list of sessions."""
 
 import json
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -213,7 +214,7 @@ class SessionsHandler(ProxyHandler):
                     {
                         "id": session.id,
                         "created": session.created.isoformat(),
-                        "last_activity": session.last_activity,
+                        "last_activity": time.time() - session.idle.quiet_s,
                         "execution_state": session.execution_state,
                         "listeners": len(session.listeners),
                     }

@@ -69,12 +69,17 @@ class Kernel:
 
     # --- Life ------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Start the agent in a new process; KernelStartFailed or NoTorch when that can not be."""
+    async def start(self, memory_share: float = 0) -> None:
+        """Start the agent in a new process; KernelStartFailed or NoTorch when that can not be.
+
+        `memory_share`: the part of each GPU's memory that torch is to take at most; 0 for all.
+        """
         self._connect()
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await self._inject()
+                if memory_share:
+                    await self.call("share_gpus", share=memory_share)
         except TimeoutError:
             await self.shutdown()
             raise KernelStartFailed(

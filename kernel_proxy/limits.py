@@ -20,3 +20,13 @@ class Limits:
     #: The latest of them, in memory, in bytes.
     event_memory_bytes: int = 16 * 2**20
     max_sessions: int = 32
+    #: Cells of a session that wait for their turn.
+    max_queued: int = 100
+    #: How long the code of a cell may run, in seconds; 0 for any time.
+    max_cell_s: float = 0
+    #: What part of each GPU's memory torch may take in a kernel, up to 1; 0 for all there is.
+    gpu_memory_share: float = 0
+    #: A session in which nothing has run for so long is ended; 0 for never.
+    cull_after_s: float = 3 * 86400
+    #: The proxy ends when nothing has run in any session for so long; 0 for never.
+    exit_when_idle_s: float = 0

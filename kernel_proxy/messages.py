@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .cells import Cell
+from .errors import ProxyError, Refused
 
 #: The content of the reply to a cell that was interrupted before it ran.
 INTERRUPTED = {
@@ -43,6 +44,28 @@ def parts(
     }
     message = {"header": header, "parent_header": parent, "metadata": metadata, "content": content}
     return {key: json.dumps(value).encode() for key, value in message.items()}
+
+
+def too_many_cells(limit: int) -> Refused:
+    """Say that a cell was not taken, since `limit` of its session wait already."""
+    return Refused(
+        f"The server did not take this cell: {limit} of this notebook wait there already, which is its "
+        "limit (--max-queued). Run it again when some of them have ended.",
+        "too-many",
+        429,
+    )
+
+
+def refusal(error: ProxyError) -> dict[str, Any]:
+    """Return the content of a reply that says what the proxy itself could not do."""
+    return {
+        "status": "error",
+        "ename": type(error).__name__,
+        "evalue": str(error),
+        "traceback": [],
+        "execution_count": 0,
+        "reason": error.reason,
+    }
 
 
 def error_reply(session: str, cell: Cell, ename: str, evalue: str) -> dict[str, bytes]:

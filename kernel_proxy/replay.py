@@ -16,6 +16,7 @@ VISIBLE = {
     "execute_result",
     "error",
     "gap",
+    "notice",
     "comm_open",
     "comm_msg",
     "comm_close",

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from .auth import Tokens
+from .idle import Culling
 from .limits import Limits
 from .sessions import Sessions
 
@@ -16,6 +17,7 @@ class Proxy:
     """The proxy's parts. `origins` are exact, as browsers write them."""
 
     sessions: Sessions
+    culling: Culling
     tokens: Tokens
     origins: set[str]
     log: logging.Logger

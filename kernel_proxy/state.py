@@ -66,10 +66,19 @@ class State:
         if self.keep:
             _save(self._folder / "tokens.json", [value.hex() for value in hashes[-MAX_TOKENS:]])
 
+    def load(self, name: str) -> Any:
+        """Return what was saved under `name`, or None."""
+        return _load(self._folder / f"{name}.json")
+
+    def save(self, name: str, content: Any) -> None:
+        """Keep `content` under `name`, in the place of what was there."""
+        if self.keep:
+            _save(self._folder / f"{name}.json", content)
+
     def remove(self) -> None:
         """Remove what is kept: nothing of this proxy goes on."""
         shutil.rmtree(self._sessions, ignore_errors=True)
-        for name in ("tokens.json", "lock"):
+        for name in ("tokens.json", "ended.json", "lock"):
             (self._folder / name).unlink(missing_ok=True)
         # A folder of the user's may hold other things.
         with contextlib.suppress(OSError):

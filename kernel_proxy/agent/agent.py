@@ -239,7 +239,14 @@ def _no_value(name, expression, error):
     return f"`{expression}` could not be evaluated on the server: {type(error).__name__}: {error}"
 
 
-METHODS = {"describe": describe, "import": import_, "export": export, "peek": peek, "use": use}
+METHODS = {
+    "describe": describe,
+    "share_gpus": memory.share_gpus,
+    "import": import_,
+    "export": export,
+    "peek": peek,
+    "use": use,
+}
 
 
 def start():

@@ -1,4 +1,5 @@
-"""What holds memory in this kernel, for the error of a cell that ran out of it.
+"""The memory of this kernel: what holds it, for the error of a cell that ran out of it, and how much
+of a GPU it may be.
 
 Injected into the kernel, as agent.py is.
 """
@@ -10,6 +11,14 @@ from _jupyterlite_torch_failure import size
 
 #: So many holders are named, the largest first.
 NAMED = 8
+
+
+def share_gpus(share):
+    """Let torch in this kernel take no more than this part of each GPU's memory. A courtesy to other
+    kernels: any cell can take it back."""
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.set_per_process_memory_fraction(share, index)
 
 
 def holders(namespace):

@@ -312,6 +312,10 @@ class Channel:
                 return
             error = TransferError(frame["message"]) if "message" in frame else None
             upload.settle(frame.get("start"), error)
+        elif frame["type"] == "ended":
+            if not self.is_waiting:
+                self._notice(frame["message"])
+            raise ConnectError(frame["message"], "ended")
         elif frame["type"] == "event":
             self._take_event(frame, buffers)
 
@@ -323,7 +327,11 @@ class Channel:
         if message["header"]["msg_type"] == "kernel_died":
             self.welcome["session"]["generation"] = message["content"]["generation"]
         request = self._requests.get(message["parent_header"].get("msg_id"))
-        if request is not None:
+        if message["header"]["msg_type"] == "notice" and not message["parent_header"]:
+            # It says that nothing runs; what is under way has made that void.
+            if not self.is_waiting:
+                self._notice(message["content"]["text"])
+        elif request is not None:
             request.take(self._seq, frame["channel"], message, buffers)
         else:
             self._on_event(message, buffers)

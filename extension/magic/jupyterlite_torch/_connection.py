@@ -162,6 +162,8 @@ class Connection:
                 ) from None
             self.channel, self.transport = channel, transport
             self.page.tell(type="connected", url=server["url"])
+            if welcome["ended"]:
+                _notice(f"{welcome['ended']} A new one has begun.")
             unseen = [cell for cell in welcome["cells"] if not cell["seen"]]
             if unseen or not (welcome["new"] or again):
                 _notice(_found_again(welcome["session"], unseen))
