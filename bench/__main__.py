@@ -1,10 +1,11 @@
 """Measure what %%torch costs in a real browser, beside what the browser itself can do.
 
 A warm cell without arrays is held against an empty local cell of the same page and the same code
-through jupyter_client, run before. Arrays are held against `fetch` in a worker of the same page, from a plain
-static server and to a server that forgets what it reads; each figure of ours is the time of the
-whole cell, with its checksums, and of the local cell that reads the array. Medians; the cells and
-the transfers of a pair take turns. Server and page share this machine.
+through jupyter_client, run before. Arrays are held against `fetch` in a worker of the same page,
+from a plain static server and to a server that forgets what it reads; each figure of ours is the time of whole
+cells with their checksums: of the `%%torch` cell and the local one that reads the array, or of the
+first alone where `--eager` brings the array with it. Medians; the cells and the transfers of a pair
+take turns. Server and page share this machine.
 
 Then clients of CPython: the magic's own, ipyparallel's, jupyter-kernel-client's, and the JSON way.
 """
@@ -198,7 +199,7 @@ def report(measured: dict[str, list[float]], arrays: list[dict[str, Any]]) -> No
     for array in arrays:
         name, size = array["name"], array["bytes"]
         print(f"\n{name}, medians of {len(measured[f'pull {name}'])}, in s")
-        for own, theirs in {"pull": ("get",), "push": ("put", "put parts")}.items():
+        for own, theirs in PAIRS.items():
             if f"{own} {name}" not in middle:
                 continue
             for way in (own, *theirs):
@@ -217,8 +218,11 @@ def report(measured: dict[str, list[float]], arrays: list[dict[str, Any]]) -> No
             _target(f"{label}, {kind}", figure, "at most", MEMORY_TARGET_MIB, "MiB")
 
 
+#: Ways of ours, each with the browser's own.
+PAIRS = {"pull": ("get",), "pull at once": ("get",), "push": ("put", "put parts")}
 WAYS = {
-    "pull": "to the browser, whole %%torch cell",
+    "pull": "to the browser, read by the next cell",
+    "pull at once": "to the browser, one cell with --eager",
     "get": "the browser's own fetch",
     "push": "to the server, whole %%torch cell",
     "put": "the browser's own PUT",

@@ -95,6 +95,7 @@ async function run(kernel, code) {
 
 const TORCH = { float32: [4, 'np.float32'], bfloat16: [2, null] };
 const PULL = '%%torch --no-auto -o y=_source\npass';
+const PULL_AT_ONCE = '%%torch --no-auto --eager 2GiB -o y=_source\npass';
 // Arrays come when a local cell reads them.
 const READ = 'id(y);';
 
@@ -180,6 +181,8 @@ async function arrays(cell, job, array, tell) {
       'get': await transfer({ way: 'get', url: `${job.download}/${bytes}`, size: bytes }),
       'pull': (await cell(PULL)) + (await cell(READ))
     };
+    await cell('del y');
+    times['pull at once'] = await cell(PULL_AT_ONCE);
     await cell('del y');
     if (up) {
       times.put = await transfer({ way: 'put', url: job.upload, size: bytes });
