@@ -44,7 +44,9 @@ def test_it_is_good_to_look_at(lab, artifacts):
             "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",
             f"JupyterLab {theme}",
         )
-        lab.page.wait_for_timeout(1000)
+        lab.page.wait_for_function(
+            "theme => document.body.dataset.jpThemeName === theme", arg=f"JupyterLab {theme}"
+        )
         _photograph(lab, artifacts / f"preview-{theme.lower()}.png")
     plotted = lab.run_cell("loss.plot()\nweights.plot()\nphoto.plot()\nhalf.plot()")
     assert len(plotted.displays) == 4

@@ -140,3 +140,27 @@ def test_peek_leaves_input_to_the_cell(notebook, gate):
     end()
     notebook.wait(job)
     assert notebook.names["name"] == "me" and notebook.page.asked == [("who? ", False)]
+
+
+def test_what_was_changed_here_while_a_job_ran_stays(notebook, gate, capfd):
+    code, end = gate
+    notebook.local("import numpy as np\nx, y, z = np.ones(3), np.ones(3), np.ones(3)")
+    notebook.torch("x, y, z;")
+    job = notebook.torch(code + "x += 1; y += 1; z += 1", "--bg")
+    notebook.local("x[0] = 7; y = np.full(3, 5.0)")
+
+    async def behind():
+        total = asyncio.ensure_future(notebook.notebook.run_cell("", "x.sum().item()"))
+        end()
+        return await total
+
+    assert notebook.wait(behind()) == 9
+    notebook.wait(job)
+    said = capfd.readouterr().err
+    assert all(f"`{name}` was changed while this job ran" in said for name in "xy")
+    assert "`z`" not in said
+    assert [notebook.names[name].tolist() for name in "xyz"] == [[7, 1, 1], [5, 5, 5], [2, 2, 2]]
+    # Both sides have the same again.
+    assert notebook.torch("x.tolist(), y.tolist(), z.tolist()") == (
+        [7, 1, 1], [5, 5, 5], [2, 2, 2]
+    )  # fmt: skip

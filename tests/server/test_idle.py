@@ -9,6 +9,7 @@ import urllib.request
 import psutil
 import pytest
 from native_notebook import NativeNotebook
+from processes import gone, wait_until
 from raw_channel import PATIENCE_S, RawChannel
 
 from jupyterlite_torch._errors import ConnectError
@@ -30,17 +31,6 @@ def culling(start_proxy, tmp_path):
 def kernel_of(channel):
     cell = channel.cell("import os\nos.getpid()")
     return psutil.Process(channel.reply(cell)["msg"]["metadata"]["torch"]["result"])
-
-
-def is_gone(process):
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_kind(kind):
@@ -71,7 +61,7 @@ def test_an_idle_session_is_ended_and_its_pages_are_told(culling, tmp_path):
     assert time.monotonic() - began > LIMIT_S - 0.5
     assert "nothing had run in it for 4 seconds" in frame["message"]
     assert "variables are gone" in frame["message"]
-    wait_until(lambda: is_gone(kernel))
+    wait_until(lambda: gone(kernel))
     assert list((tmp_path / "state" / "sessions").iterdir()) == []
 
     # A page that believes it is still there.
@@ -159,7 +149,7 @@ def test_a_session_of_an_earlier_proxy_is_culled(start_proxy, tmp_path, end):
     again.wait(is_kind("notice"))
     again.wait(is_ended)
     assert 8 < time.monotonic() - began < 20
-    wait_until(lambda: is_gone(kernel))
+    wait_until(lambda: gone(kernel))
     # A proxy that is started then knows of it as well.
     getattr(proxy, end)()
     proxy.start()
@@ -228,7 +218,7 @@ def test_an_idle_proxy_ends_itself_and_its_kernels(start_proxy, tmp_path, loop):
     assert proxy.process.wait(timeout=PATIENCE_S) == 0
     said = proxy.process.stdout.read()
     assert "nothing has run here for 4 seconds (--exit-when-idle)" in said
-    wait_until(lambda: is_gone(kernel))
+    wait_until(lambda: gone(kernel))
     assert not state.exists()
     with pytest.raises(ConnectError, match="Nothing answers"):
         NativeNotebook(proxy, loop)

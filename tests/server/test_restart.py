@@ -2,14 +2,14 @@
 
 import json
 import os
-import time
 
 import psutil
 import pytest
 from native_notebook import NativeNotebook
 from native_transport import NativeTransport
+from processes import gone, wait_until
 from proxy import Proxy
-from raw_channel import PATIENCE_S, RawChannel
+from raw_channel import RawChannel
 
 ENDS = ["stop", "kill"]
 
@@ -38,17 +38,6 @@ def pid_of(channel):
     while channel.event(cell, "status")["msg"]["content"]["execution_state"] != "idle":
         pass
     return pid
-
-
-def gone(process):
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def last_seq(channel):

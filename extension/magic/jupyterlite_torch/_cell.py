@@ -45,6 +45,8 @@ class Cell:
         self._stopped = self._loop.create_future()
         self._names = self._push = None
         self._dropped = []
+        # Of a job: what both sides had when it began.
+        self._before = {}
         self._replied = False
         self._questions = Questions(self._connection, output, self.stop)
 
@@ -69,6 +71,7 @@ class Cell:
             # A cell that queues behind reads what this one is going to assign.
             for name in self._assigned:
                 self._ledger.agree(name)
+            self._before = self._ledger.agreed()
 
     async def _send(self, patches):
         """Send what the cell needs, and the cell."""
@@ -234,6 +237,7 @@ class Cell:
             except KeyboardInterrupt as error:
                 stopped = error
         problems = list(described["errors"].values())
+        self._keep_newer(described)
         for name, tree in described["values"].items():
             self.output.say(name, tree)
             try:
@@ -261,6 +265,21 @@ class Cell:
         if stopped is not None:
             raise stopped
         return self._result(described, values), problems
+
+    def _keep_newer(self, described):
+        """Leave out what was changed here, or by a later cell, while the job ran."""
+        for name, before in self._before.items():
+            kinds = [kind for kind in ("values", "kept", "deleted") if name in described[kind]]
+            asked = name in self._options.fetch
+            if not kinds or asked or not self._ledger.has_moved_on(name, before):
+                continue
+            for kind in kinds:
+                if kind == "values":
+                    del described[kind][name]
+                else:
+                    described[kind].remove(name)
+            text = f"`{name}` was changed while this job ran; the newer value stays.\n"
+            self.output.write(text, "stderr")
 
     async def _assign(self, name, value, in_place):
         namespace = self._notebook.shell.user_ns

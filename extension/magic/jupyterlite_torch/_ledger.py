@@ -179,6 +179,14 @@ class Ledger:
         self._imports.pop(name, None)
         self._agreed[name] = self._state(name, checksums)
 
+    def agreed(self):
+        """Return what both sides last had, by name, for `has_moved_on`."""
+        return dict(self._agreed)
+
+    def has_moved_on(self, name, before):
+        """True if page or server has had another value since `agreed` said `before` of a name."""
+        return self._agreed.get(name, _MISSING) != before or self.is_stale(name)
+
     def is_stale(self, name):
         """True if the page's value of `name` is not the one that both sides last had."""
         return name not in self._agreed or self._agreed[name] != self._state(name)
