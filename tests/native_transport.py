@@ -52,7 +52,7 @@ class NativeTransport:
             raise ConnectionError(str(error)) from None
         return _Socket(socket)
 
-    async def download(self, path, headers, place, name, checksums=None, moved=lambda count: None):
+    async def download(self, path, headers, sink):
         async def open_range(start, stop):
             wanted = wanted_bytes(start, stop, self.link) | {"Accept-Encoding": "zstd"}
             request = urllib.request.Request(
@@ -62,7 +62,7 @@ class NativeTransport:
             self.ratios.append(stream.ratio)
             return stream
 
-        await Download(open_range, place, name, checksums, moved, self.link).run()
+        await Download(open_range, sink, self.link).run()
 
 
 class _Stream:

@@ -265,34 +265,52 @@ def _halves(data):
     return memoryview(np.ascontiguousarray(words.view(np.uint16)[1::2])).cast("B")
 
 
+#: Codes that are widened at a time; what they become is still in the processor's cache.
+_WIDEN_CODES = 2**18
+
+
 class Incoming:
     """One tensor on its way into an array: `destination` takes its bytes, `array` is the result.
 
-    Raises TransferError when this browser can not hold it.
+    Floats that NumPy lacks come into the end of the memory that their wide values need, and are
+    widened from the front on. Raises TransferError when this browser can not hold it.
     """
 
     def __init__(self, name, code, shape):
-        dtype, self._wide = _safetensors.NAMES[code], None
-        nbytes = math.prod(shape) * np.dtype(TRAVELS[dtype].here).itemsize
+        dtype = _safetensors.NAMES[code]
+        here = np.dtype(TRAVELS[dtype].here)
+        nbytes = math.prod(shape) * here.itemsize
         if nbytes > sys.maxsize:
             raise TransferError(too_large(name, nbytes))
-        if dtype in WIDEN:
-            dtype, tail, self._wide = WIDEN[dtype]
-            shape = (*shape, *tail)
         try:
-            self._raw = np.empty(shape, dtype)
+            self._array = np.empty(shape, here)
         except (MemoryError, ValueError):
             raise TransferError(too_large(name, nbytes)) from None
+        memory = self._array.reshape(-1)
+        self._codes = None
+        self._widened = 0
+        if dtype in WIDEN:
+            kind, self._widen = WIDEN[dtype]
+            self._wide = memory.view(np.float32)
+            memory = self._codes = memory.view(kind)[-self._wide.size :]
+        #: A writable view of the bytes as they travel.
+        self.destination = memoryview(memory.view(np.uint8))
 
-    @property
-    def destination(self):
-        """A writable view of the bytes as they travel."""
-        return memoryview(self._raw.reshape(-1).view(np.uint8))
+    def arrived(self, count):
+        """Note that the first `count` bytes are there and are not going to change."""
+        if self._codes is None:
+            return
+        stop = count // self._codes.itemsize
+        while self._widened < stop:
+            part = slice(self._widened, min(self._widened + _WIDEN_CODES, stop))
+            self._widen(self._codes[part], self._wide[part])
+            self._widened = part.stop
 
     @property
     def array(self):
-        """The array; floats that NumPy lacks are widened."""
-        return self._raw if self._wide is None else np.asarray(self._wide(self._raw))
+        """The array, once all bytes are there."""
+        self.arrived(len(self.destination))
+        return self._array
 
 
 def compose(kind, parts):

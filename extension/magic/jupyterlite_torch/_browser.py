@@ -172,7 +172,7 @@ class Transport:
         """Return a Socket."""
         return await Socket.open("ws" + (self._base + path).removeprefix("http"))
 
-    async def download(self, path, headers, place, name, checksums=None, moved=lambda count: None):
+    async def download(self, path, headers, sink):
         """GET a safetensors file as `_download.Download` does; a cancelled one ends at once."""
         abort = js.AbortController.new()
 
@@ -187,7 +187,7 @@ class Transport:
             return _Stream(response)
 
         try:
-            await Download(open_range, place, name, checksums, moved, self._link).run()
+            await Download(open_range, sink, self._link).run()
         except asyncio.CancelledError:
             abort.abort()
             raise

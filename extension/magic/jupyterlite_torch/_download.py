@@ -5,7 +5,9 @@ arrives, while it is warm in the cache, and one that differs is fetched again.
 """
 
 import asyncio
+import typing
 import zlib
+from collections.abc import Callable
 
 from . import _safetensors
 from ._errors import TransferError
@@ -39,25 +41,34 @@ def wanted_bytes(start, stop, link):
     return {"Torch-Start": str(start), **rate}
 
 
+class Sink(typing.NamedTuple):
+    """Where one file goes, and who is told. `name` is the array's for the user.
+
+    `checksums`: those of the data's blocks, None for none. `place(header, file size)` returns where
+    the data goes. `moved(count)` is told of bytes as they come. `arrived(count)` is told how many of
+    the data's bytes, from the first on, are as the kernel had them.
+    """
+
+    name: str
+    checksums: list[int] | None
+    place: Callable
+    moved: Callable
+    arrived: Callable
+
+
 class Download:
     """One file. `open_range(start, stop)` gives a stream of those bytes, `stop` None for the end.
 
     A stream has `size`, how much it is going to give, `ratio`, of which that part is sent, `async
     read_into(view)`, which returns how much of the view it has filled, 0 at the end, and `close()`.
     ConnectionError when it breaks. `link` is what is known of the line, and learns from this.
-    `place(header, file size)` returns where the data goes; `checksums` are those of its blocks,
-    None for none; `moved(count)` is told of bytes as they come; `name` is the array's for the user.
     """
 
-    def __init__(
-        self, open_range, place, name, checksums=None, moved=lambda count: None, link=None
-    ):
+    def __init__(self, open_range, sink, link):
         self._open_range = open_range
-        self._link = link or Link()
-        self._place = place
-        self._name = name
-        self._checksums = checksums or ()
-        self._moved = moved
+        self._link = link
+        self._sink = sink
+        self._checksums = sink.checksums or ()
         self._header = bytearray(8)
         self._data = None
         self._received = 0
@@ -78,7 +89,7 @@ class Download:
                 tries = 0
             elif (tries := tries + 1) == TRIES:
                 raise TransferError(
-                    f"The connection broke while `{self._name}` came back, and {TRIES} tries to go "
+                    f"The connection broke while `{self._sink.name}` came back, and {TRIES} tries to go "
                     "on failed. It is still on the server: read it again when the connection is back."
                 )
             else:
@@ -100,7 +111,7 @@ class Download:
                 if not count:
                     return
                 self._received += count
-                self._moved(count)
+                self._sink.moved(count)
                 self._check()
                 if self._received - first >= PROBE_BYTES:
                     rate = (self._received - first) * stream.ratio / (clock() - began)
@@ -120,7 +131,7 @@ class Download:
         if self._received < len(self._header):
             return memoryview(self._header)[self._received :]
         if self._data is None:
-            self._data = self._place(bytes(self._header), self._size)
+            self._data = self._sink.place(bytes(self._header), self._size)
         start = self._received - len(self._header)
         return self._data[start : start + READ_BYTES]
 
@@ -136,6 +147,8 @@ class Download:
             if zlib.crc32(view) != self._checksums[self._checked]:
                 self._bad.append(self._checked)
             self._checked += 1
+        if not self._bad:
+            self._sink.arrived(min(self._checked * BLOCK_BYTES, arrived))
 
     def _block(self, block):
         return self._data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
@@ -157,7 +170,7 @@ class Download:
             if zlib.crc32(view) == self._checksums[block]:
                 return
         raise TransferError(
-            f"`{self._name}` arrived changed: {len(view)} bytes from {block * BLOCK_BYTES} on do not "
+            f"`{self._sink.name}` arrived changed: {len(view)} bytes from {block * BLOCK_BYTES} on do not "
             f"have the checksum that the kernel computed, after {FETCHES} fetches. Something between "
             "alters what is sent, or the memory of a machine does; it is still on the server."
         )

@@ -3,6 +3,7 @@
 import secrets
 
 from . import _arrays, _progress, _safetensors, _tables, _values
+from ._download import Sink
 from ._errors import Refused, TransferError
 from ._remote_array import RemoteArray
 
@@ -181,16 +182,15 @@ class Values:
         code = _safetensors.CODES[tensor["dtype"]]
         incoming = _arrays.Incoming(self.name_of(tensor["key"]), code, tensor["shape"])
         headers = {**channel.session_headers, "Torch-Handle": tensor["handle"]}
-        destination = incoming.destination
 
         def place(header, file_size):
             entry = _safetensors.parse(header, file_size)[tensor["key"]]
             if (entry.code, list(entry.shape)) != (code, list(tensor["shape"])):
                 raise ValueError("the file is not the tensor that was announced")
-            return destination
+            return incoming.destination
 
-        name = self.name_of(tensor["key"])
-        await transport.download("tensors", headers, place, name, tensor["crc32"], moved)
+        sink = Sink(self.name_of(tensor["key"]), tensor["crc32"], place, moved, incoming.arrived)
+        await transport.download("tensors", headers, sink)
         array = incoming.array
         self.checksums[id(array)] = _arrays.known_checksums(array, tensor["dtype"], tensor["crc32"])
         return array

@@ -5,11 +5,11 @@ import functools
 import numpy as np
 
 
-def _bfloat16(raw):
+def _bfloat16(raw, wide):
     # Their upper halves, on a little-endian machine: half the time of a shift.
-    wide = np.zeros(raw.size, np.float32)
-    wide.view(np.uint16)[1::2] = raw.reshape(-1)
-    return wide.reshape(raw.shape)
+    halves = wide.view(np.uint16)
+    halves[1::2] = raw
+    halves[::2] = 0
 
 
 def _float8(exponent_bits, mantissa_bits, bias, specials):
@@ -30,11 +30,16 @@ def _float8(exponent_bits, mantissa_bits, bias, specials):
         wide |= negative.astype(np.uint32) << 31
         return wide.view(np.float32)
 
-    return lambda raw: np.take(table(), raw)
+    return _by(table)
 
 
-def _complex32(raw):
-    return np.take(_float16_table(), raw).view(np.complex64)[..., 0]
+def _by(table):
+    """Return what widens by looking up each code in `table()`."""
+
+    def widen(raw, wide):
+        wide[:] = np.take(table(), raw)
+
+    return widen
 
 
 @functools.cache
@@ -48,34 +53,32 @@ def _float16_table():
     return wide.view(np.float32)
 
 
-_INFINITY, _NAN = 0x7F800000, 0x7FC00000
-#: By the name of a dtype: NumPy's dtype of its raw items, how many of them an item is, and the
-#: function that makes wide values of raw ones.
-WIDEN = {
-    "bfloat16": (np.uint16, (), _bfloat16),
-    "float8_e4m3fn": (
-        np.uint8,
-        (),
-        _float8(4, 3, 7, dict.fromkeys((0x7F, 0xFF), _INFINITY | 7 << 20)),
-    ),
-    # "fnuz": finite, no negative zero, whose code is the one NaN.
-    "float8_e4m3fnuz": (np.uint8, (), _float8(4, 3, 8, {0x80: _NAN})),
-    "float8_e5m2": (
-        np.uint8,
-        (),
-        _float8(
-            5, 2, 15, {sign | 0x7C | m: _INFINITY | m << 21 for sign in (0, 128) for m in range(4)}
-        ),
-    ),
-    "float8_e5m2fnuz": (np.uint8, (), _float8(5, 2, 16, {0x80: _NAN})),
-    "float8_e8m0fnu": (np.uint8, (), lambda raw: np.take(_powers(), raw)),
-    "complex32": (np.uint16, (2,), _complex32),
-}
-
-
 @functools.cache
 def _powers():
     """Powers of two, 2 ** (code - 127), and a NaN: all that float8_e8m0fnu has."""
     powers = np.ldexp(1.0, np.arange(256) - 127)
     powers[255] = np.nan
     return powers.astype(np.float32)
+
+
+_INFINITY, _NAN = 0x7F800000, 0x7FC00000
+#: By the name of a dtype: NumPy's dtype of its codes, and the function that writes float32 for them,
+#: `widen(codes, float32s)`, which may be the same memory. A complex number is two codes.
+WIDEN = {
+    "bfloat16": (np.uint16, _bfloat16),
+    "float8_e4m3fn": (
+        np.uint8,
+        _float8(4, 3, 7, dict.fromkeys((0x7F, 0xFF), _INFINITY | 7 << 20)),
+    ),
+    # "fnuz": finite, no negative zero, whose code is the one NaN.
+    "float8_e4m3fnuz": (np.uint8, _float8(4, 3, 8, {0x80: _NAN})),
+    "float8_e5m2": (
+        np.uint8,
+        _float8(
+            5, 2, 15, {sign | 0x7C | m: _INFINITY | m << 21 for sign in (0, 128) for m in range(4)}
+        ),
+    ),
+    "float8_e5m2fnuz": (np.uint8, _float8(5, 2, 16, {0x80: _NAN})),
+    "float8_e8m0fnu": (np.uint8, _by(_powers)),
+    "complex32": (np.uint16, _by(_float16_table)),
+}

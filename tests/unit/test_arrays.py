@@ -1,10 +1,12 @@
-"""The checksums by which a change of an array is seen."""
+"""Arrays that arrive, and the checksums by which a change of one is seen."""
 
 import zlib
 
 import numpy as np
+import pytest
 
-from jupyterlite_torch import _arrays
+from jupyterlite_torch import _arrays, _safetensors
+from jupyterlite_torch._widen import WIDEN
 
 
 def test_checksums_see_every_change_of_an_array():
@@ -34,3 +36,20 @@ def test_checksums_of_a_bfloat16_are_those_of_its_bytes():
     assert _arrays.known_checksums(np.ones(4, np.float32), "float32", [1]) is None
     assert _arrays.known_checksums(np.full(4, 0.1, np.float32), "float32", [1]) == (1,)
     assert _arrays.known_checksums(wide, "float8_e5m2", blocks) is None
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e5m2", "complex32"])
+def test_a_tensor_is_widened_in_place_as_it_arrives(dtype):
+    # Many steps, the last of which read what they overwrite.
+    raw = np.random.default_rng(0).bytes(3 * 2**20 + 4)
+    code = _safetensors.CODES[dtype]
+    incoming = _arrays.Incoming("x", code, (len(raw) // _safetensors.ITEM_SIZES[code],))
+    for start in range(0, len(raw), 2**19):
+        part = raw[start : start + 2**19]
+        incoming.destination[start : start + len(part)] = part
+        incoming.arrived(start + len(part))
+    kind, widen = WIDEN[dtype]
+    codes = np.frombuffer(raw, kind)
+    expected = np.empty(codes.shape, np.float32)
+    widen(codes, expected)
+    assert incoming.array.tobytes() == expected.tobytes()
