@@ -1,0 +1,56 @@
+"""A Jupyter server without files, terminals, notebooks or any extension but the proxy."""
+
+import signal
+
+from jupyter_server.serverapp import ServerApp
+from traitlets import default
+
+from .auth import ProxyOnlyAuthorizer, TokenIdentityProvider
+
+
+class TorchProxyServer(ServerApp):
+    """What `jupyter torch-proxy` runs."""
+
+    # Its own configuration file, so that the user's notebook server does not change this one.
+    name = "jupyter-torch-proxy"
+    default_services = ()
+    load_other_extensions = False
+    #: The tokens that the operator has chosen.
+    chosen: list[str] = []
+    #: It ends by Ctrl-C, or because it is idle: kernels are not to go on.
+    ended = False
+
+    @default("authorizer_class")
+    def _authorizer_class(self):
+        return ProxyOnlyAuthorizer
+
+    @default("identity_provider_class")
+    def _identity_provider_class(self):
+        return TokenIdentityProvider
+
+    def init_signal(self) -> None:
+        """Ctrl-C ends it and its kernels, with no question and also without a terminal."""
+        super().init_signal()
+        signal.signal(signal.SIGINT, self._end)
+
+    def _end(self, number: int, frame: object) -> None:
+        if not self.ended:
+            self.ended = True
+            self.stop(from_signal=True)
+
+    def leave(self, why: str) -> None:
+        """End as Ctrl-C does, and say why."""
+        if not self.ended:
+            self.ended = True
+            print(f"jupyter torch-proxy ends: {why}.", flush=True)
+            self.stop()
+
+    def running_server_info(self, kernel_count: bool = True) -> str:
+        """Nothing: the command says how to connect."""
+        return ""
+
+    def write_server_info_file(self) -> None:
+        """Not written: nobody looks for this server there."""
+
+    def remove_server_info_file(self) -> None:
+        """See write_server_info_file."""
