@@ -81,3 +81,42 @@ def test_256_mib_each_way(run_notebook, start_proxy, watch_memory, port):
     assert in_proxy <= PROXY_SLACK
     assert up <= CHROMIUM_UP
     assert down <= CHROMIUM_DOWN
+
+
+LIMIT = """\
+from pyodide.code import run_js
+
+# What the browser does with a page that has nearly all the memory it may have.
+run_js('''(() => {
+  const { grow } = WebAssembly.Memory.prototype;
+  let left = 128 * 2 ** 20 / 65536;
+  WebAssembly.Memory.prototype.grow = function (pages) {
+    if (pages > left) throw new RangeError("no more memory");
+    left -= pages;
+    return grow.call(this, pages);
+  };
+})()''')
+x = np.arange(2**20)"""
+
+
+def test_a_full_browser_heap_is_an_error_that_names_the_array(run_notebook):
+    cells = {
+        "start": "%%torch\nimport numpy as np\nw = torch.arange(2**26, dtype=torch.float32)",
+        "numpy": "import numpy as np",
+        "limit": LIMIT,
+        "read": "w.ravel()[0]",
+        "eager": "%%torch --eager 2GiB\nb = torch.ones(2**26, dtype=torch.bfloat16)",
+        "part": "w[2**23 : 2**23 + 3].tolist()",
+        "next": "%%torch\ny = x * 2; y.sum().item()",
+        "local": "int(y[-1])",
+    }
+    run = run_notebook(list(cells.values()), "--allow-errors")
+    run.ended(0)
+    ran = dict(zip(cells, run.cells, strict=True))
+    for cell, name in (("read", "w"), ("eager", "b")):
+        assert ran[cell].error.evalue.startswith(
+            f"`{name}` of 256 MiB is larger than the browser can hold. It stays on the server"
+        ), ran[cell].error
+    assert ran["part"].result["text/plain"] == f"[{2**23}.0, {2**23 + 1}.0, {2**23 + 2}.0]"
+    assert ran["next"].result["text/plain"] == str(2**20 * (2**20 - 1))
+    assert ran["local"].result["text/plain"] == str(2 * (2**20 - 1))
