@@ -53,6 +53,7 @@ def code() -> str:
     wire, proxy = files("jupyterlite_torch"), files("kernel_proxy")
     # Each after what it imports. Read as files: importing the agent here would import torch.
     modules = {
+        "size": wire / "_size.py",
         "values": wire / "_values.py",
         "kinds": wire / "_kinds.py",
         "tables": wire / "_tables.py",

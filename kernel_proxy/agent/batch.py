@@ -12,7 +12,8 @@ import _jupyterlite_torch_safetensors as safetensors
 import _jupyterlite_torch_tables as tables
 import _jupyterlite_torch_values as values
 import torch
-from _jupyterlite_torch_failure import Failure, TooLarge, size
+from _jupyterlite_torch_failure import Failure, TooLarge
+from _jupyterlite_torch_size import human_size
 
 
 class Batch:
@@ -91,7 +92,7 @@ class Batch:
     def _table(self, value, kind):
         if not self._asked and tables.nbytes(value) > tables.AUTO_BYTES:
             raise Failure(
-                f"its {size(tables.nbytes(value))} are above the {size(tables.AUTO_BYTES)} that come "
+                f"its {human_size(tables.nbytes(value))} are above the {human_size(tables.AUTO_BYTES)} that come "
                 "by themselves; `%%torch -o NAME` brings it"
             )
         try:
@@ -113,7 +114,7 @@ class Batch:
             nbytes = tensor.numel() * safetensors.ITEM_SIZES[code]
             if self._limit and nbytes > self._limit and not (self._holds and original is not None):
                 raise TooLarge(
-                    f"its {size(nbytes)} are more than the browser can hold in one array. Read a part "
+                    f"its {human_size(nbytes)} are more than the browser can hold in one array. Read a part "
                     "of it, such as `NAME[:1000]`"
                 )
             key = self._keys[memory] = str(len(self.tensors))

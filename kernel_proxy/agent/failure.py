@@ -10,12 +10,3 @@ class Failure(Exception):
 
 class TooLarge(Failure):
     """The page has no room for an array."""
-
-
-def size(nbytes):
-    """Return a number of bytes as a person reads it."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if nbytes < 1024:
-            return f"{nbytes:.4g} {unit}"
-        nbytes /= 1024
-    return f"{nbytes:.4g} GiB"

@@ -7,7 +7,7 @@ Injected into the kernel, as agent.py is.
 import gc
 
 import torch
-from _jupyterlite_torch_failure import size
+from _jupyterlite_torch_size import human_size
 
 #: So many holders are named, the largest first.
 NAMED = 8
@@ -36,17 +36,17 @@ def holders(namespace):
     if nbytes := sum(_new_bytes(tensor, wanted, seen) for tensor in loose):
         held["tensors under no name (such as `Out`, a traceback or a closure)"] = nbytes
     largest = sorted(held.items(), key=lambda item: -item[1])
-    lines = [f"{size(nbytes):>10}  {name}" for name, nbytes in largest[:NAMED]]
+    lines = [f"{human_size(nbytes):>10}  {name}" for name, nbytes in largest[:NAMED]]
     if len(largest) > NAMED:
         lines.append(
-            f"{size(sum(n for _, n in largest[NAMED:])):>10}  in {len(largest) - NAMED} more"
+            f"{human_size(sum(n for _, n in largest[NAMED:])):>10}  in {len(largest) - NAMED} more"
         )
     if wanted == "cuda":
         for index in range(torch.cuda.device_count()):
             cached = torch.cuda.memory_reserved(index) - torch.cuda.memory_allocated(index)
             free, total = torch.cuda.mem_get_info(index)
             lines.append(
-                f"cuda:{index}: {size(free)} of {size(total)} are free, and {size(cached)} are kept "
+                f"cuda:{index}: {human_size(free)} of {human_size(total)} are free, and {human_size(cached)} are kept "
                 "by PyTorch for reuse (`torch.cuda.empty_cache()` gives them back)"
             )
     where = "on the GPU" if wanted == "cuda" else "in memory"

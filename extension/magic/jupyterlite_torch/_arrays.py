@@ -11,6 +11,7 @@ import numpy as np
 from . import _patch, _safetensors, _tables
 from ._errors import TransferError
 from ._kinds import CONTAINERS, PAGE_KINDS, TRAVELS
+from ._size import human_size
 from ._values import Untransferable, encode
 from ._widen import WIDEN
 
@@ -362,15 +363,6 @@ def _dense(layout, shape, indices, values):
 def too_large(name, nbytes):
     """Say that the browser can not hold an array, and what to do."""
     return (
-        f"`{name}` of {size(nbytes)} is larger than the browser can hold. It stays on the server: "
+        f"`{name}` of {human_size(nbytes)} is larger than the browser can hold. It stays on the server: "
         f"bring back a part of it, as with `%%torch -o part={name}[:1000]`."
     )
-
-
-def size(nbytes):
-    """Write a number of bytes as people do."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if nbytes < 1024:
-            return f"{nbytes:.4g} {unit}"
-        nbytes /= 1024
-    return f"{nbytes:.4g} GiB"

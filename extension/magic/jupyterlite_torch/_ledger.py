@@ -10,6 +10,7 @@ from . import _arrays, _patch, _tables, _values
 from ._arguments import looks_secret
 from ._errors import TransferError
 from ._remote_array import RemoteArray
+from ._size import human_size
 
 #: Above this an array goes only when it is asked for with `-i`, in bytes.
 AUTO_PUSH_BYTES = 256 * 2**20
@@ -225,7 +226,7 @@ def _fingerprint(value, checksums=_NONE, streams=_NONE):
 
 def _refuse_large(name, nbytes):
     raise TransferError(
-        f"`{name}` is {_arrays.size(nbytes)}, above the {_arrays.size(AUTO_PUSH_BYTES)} that go by "
+        f"`{name}` is {human_size(nbytes)}, above the {human_size(AUTO_PUSH_BYTES)} that go by "
         f"themselves. If it shall go, write `%%torch -i {name}`."
     )
 

@@ -5,7 +5,7 @@ import base64
 import html
 import math
 
-from ._arrays import size
+from ._size import human_size
 
 #: What is asked of the server: for a preview, and for a plot.
 PREVIEW = {"side": 128}
@@ -60,7 +60,7 @@ def _block(*parts):
 def _title(array, more=""):
     kind = array.torch_dtype.removeprefix("torch.")
     here = "" if kind == array.dtype.name else f" ({array.dtype.name} here)"
-    facts = f"{kind}{here} {array.shape}, {size(array.nbytes)} on {array.device}"
+    facts = f"{kind}{here} {array.shape}, {human_size(array.nbytes)} on {array.device}"
     rest = f' <span style="{_FAINT}">{more}</span>' if more else ""
     return (
         f'<div style="margin-bottom: 8px;"><b style="{_CODE}">{html.escape(array.name)}</b> '

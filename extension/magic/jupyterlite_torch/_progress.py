@@ -5,7 +5,7 @@ import collections
 import contextlib
 import secrets
 
-from ._arrays import size
+from ._size import human_size
 
 #: Seconds until a bar is shown; most transfers are done by then.
 AFTER_S = 0.3
@@ -38,10 +38,10 @@ class Progress:
         done = min(self._done, self._total)
         full = WIDTH * done // self._total
         parts = [
-            f"{self._label}  {'█' * full}{'░' * (WIDTH - full)}  {size(done)} of {size(self._total)}"
+            f"{self._label}  {'█' * full}{'░' * (WIDTH - full)}  {human_size(done)} of {human_size(self._total)}"
         ]
         if rate:
-            parts += [f"{size(rate)}/s", _left((self._total - done) / rate)]
+            parts += [f"{human_size(rate)}/s", _left((self._total - done) / rate)]
         elif now > began:
             parts.append("waiting")
         return ", ".join(parts)

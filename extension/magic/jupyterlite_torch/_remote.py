@@ -6,6 +6,7 @@ from . import _arrays, _progress, _safetensors, _tables, _values
 from ._download import Sink
 from ._errors import Refused, TransferError
 from ._remote_array import RemoteArray
+from ._size import human_size
 
 #: Tensors up to this many bytes together travel with the cell's own messages.
 EAGER_BYTES = 2**20
@@ -36,7 +37,7 @@ async def send(push, channel, output=None):
         with _progress.shown(output, f"{names} to the server", size) as progress:
             await channel.upload(upload, pieces, size, checksums, progress.moved)
     except TransferError as error:
-        raise TransferError(f"{names} ({_arrays.size(size)}) can not be sent: {error}") from None
+        raise TransferError(f"{names} ({human_size(size)}) can not be sent: {error}") from None
     described["tensors"] = {"upload": upload}
     return described, ()
 
@@ -115,7 +116,7 @@ class Values:
                 self._arrays[key] = RemoteArray(source, tensor, self.name_of(key))
             elif "error" in tensor:
                 self.failed[key] = TransferError(
-                    f"`{self.name_of(key)}` ({_arrays.size(tensor['nbytes'])}) is still on the server "
+                    f"`{self.name_of(key)}` ({human_size(tensor['nbytes'])}) is still on the server "
                     f"and can not be brought back: {tensor['error']}"
                 )
             elif not tensor["handle"]:

@@ -8,9 +8,10 @@ import weakref
 import numpy as np
 from IPython.display import display
 
-from . import _arrays, _preview
+from . import _preview
 from ._errors import Refused, TorchError, TransferError
 from ._kinds import TRAVELS
+from ._size import human_size
 
 #: Every RemoteArray by its `id`; without any, no local cell need be looked at.
 alive = weakref.WeakValueDictionary()
@@ -128,7 +129,7 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
             return repr(self._array)
         return (
             f"<RemoteArray {self.name}: {self._torch_dtype} {self.shape}, "
-            f"{_arrays.size(self.nbytes)} on {self.device}>"
+            f"{human_size(self.nbytes)} on {self.device}>"
         )
 
     # --- How it looks ----------------------------------------------------------------------------
