@@ -32,14 +32,15 @@ SITE_SOURCES := $(wildcard lite_site/notebooks/*.ipynb) jupyter-lite.json \
 	lite_site/build.py lite_site/pyodide.py
 
 .DELETE_ON_ERROR:
-.PHONY: help demo site test lint bench clean distclean environment chromium
+.PHONY: help demo site test lint audit bench clean distclean environment chromium
 
 help:
 	@echo 'make demo             the site and a proxy on this machine, paired, until Ctrl-C'
 	@echo 'make demo HEADLESS=1  run the quickstart notebook in headless Chromium and print it'
 	@echo 'make site             build the demo site into $(SITE) (PYODIDE=local, cdn or auto)'
 	@echo 'make test             all tests: unit, server, browser'
-	@echo 'make lint             ruff, prettier, tsc'
+	@echo 'make lint             ruff (with its security rules), prettier, tsc'
+	@echo 'make audit            known holes in what is installed, by pip-audit and npm audit'
 	@echo 'make bench            measure, and compare with what the browser itself can do'
 	@echo 'make clean            remove what was built; make distclean: the environments, too'
 
@@ -59,6 +60,12 @@ lint: $(PYTHON_READY) $(NODE_READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	npm run --silent lint
+
+# They ask the advisory databases of PyPI and npm. What a mirror of PyPI does not know is listed as
+# not audited.
+audit: $(PYTHON_READY) $(NODE_READY)
+	$(PY) -m pip_audit --skip-editable --progress-spinner off
+	npm audit
 
 bench: environment chromium site
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'

@@ -14,7 +14,7 @@ from .errors import StateInUse
 from .malloc import keep_freed_memory
 from .server import TorchProxyServer
 
-TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"
+TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"  # noqa: S105 (a name)
 DEFAULT_PORT = 8889
 
 
@@ -91,7 +91,7 @@ def _how_to_connect(
     tokens: Tokens,
     token: str | None,
 ) -> str:
-    host = server.ip if server.ip not in ("", "0.0.0.0", "::", "*", "localhost") else "127.0.0.1"
+    host = server.ip if server.ip not in ("", "0.0.0.0", "::", "*", "localhost") else "127.0.0.1"  # noqa: S104
     scheme = "https" if server.certfile else "http"
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
     lines = ["", f"Address: {address}"]

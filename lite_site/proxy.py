@@ -17,7 +17,7 @@ from typing import IO
 
 from lite_site.child import Child
 
-TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"
+TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"  # noqa: S105 (a name)
 START_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 15
 

@@ -84,7 +84,8 @@ def _remember_result(result):
 def peek(expression, eager=0, limit=0):
     """Encode the value of an expression while a cell may be running: nothing is noted of it."""
     try:
-        value = eval(expression, get_ipython().user_ns)
+        # What its user wrote, where its user runs code.
+        value = eval(expression, get_ipython().user_ns)  # noqa: S307
     except Exception as error:
         raise Failure(_no_value(expression, expression, error)) from None
     batch = Batch(limit)
@@ -158,7 +159,7 @@ def _export(
                 notes[name] = str(failure).replace("NAME", name)
     for name, expression in dict(expressions).items():
         try:
-            value = eval(expression, namespace)
+            value = eval(expression, namespace)  # noqa: S307
         except Exception as error:
             errors[name] = _no_value(name, expression, error)
             continue
