@@ -15,22 +15,24 @@ ORIGIN = "http://page.example"
 class Proxy:
     """`jupyter torch-proxy`, from its start until its address is printed, and through its ends.
 
-    After an end, `start()` starts it again, with what it was given before and at the same address.
+    A variable of `env` that is None is not there. After an end, `start()` starts it again, with what it was given before and at the same address.
     """
 
-    def __init__(self, *arguments, port=0, token=None, env=None):
-        self.arguments, self.port, self.env = arguments, port, env or {}
+    def __init__(self, *arguments, port=0, token=None, env=None, log=None):
+        self.arguments, self.port, self.env, self._log = arguments, port, env or {}, log
         self.token = token or secrets.token_urlsafe(24)
         self.start()
 
     def start(self):
         """Start it and wait until it listens."""
         command = [sys.executable, "-m", "kernel_proxy", "--port", str(self.port)]
+        environment = {**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env}
         self.process = subprocess.Popen(
             [*command, "--origin", ORIGIN, *self.arguments],
             stdout=subprocess.PIPE,
+            stderr=self._log,
             text=True,
-            env={**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env},
+            env={name: value for name, value in environment.items() if value is not None},
         )
         self.printed = ""
         while "In a notebook" not in self.printed:
@@ -47,6 +49,11 @@ class Proxy:
     def link(self):
         """The pairing link of `--site`."""
         return re.search(r"^Open: (\S+)$", self.printed, re.M)[1]
+
+    @property
+    def code(self):
+        """The pairing code."""
+        return re.search(r"^Code: (\S+)$", self.printed, re.M)[1]
 
     def stop(self):
         """End it as a service manager does."""

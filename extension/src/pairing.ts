@@ -96,9 +96,8 @@ export async function exchangeCode(
   if (reason === 'token') {
     throw new Error(
       trans.__(
-        'The code %1 is wrong, was used before, or is older than ten minutes. Start `jupyter torch-proxy` again, or run %2 in a cell and give its token.',
-        code,
-        `%torch connect ${url}`
+        'The code %1 is wrong, was used before, or is older than ten minutes. `jupyter torch-proxy pair` on the server makes a new one.',
+        code
       )
     );
   }

@@ -1,10 +1,14 @@
-/** Asks the person for the token of a server, in a field of the page's own. */
+/** Asks the person for the token of a server, or a code that gives one, in a field of the page's own. */
 
-import { Dialog } from '@jupyterlab/apputils';
+import { Dialog, showErrorMessage } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { hostOf, normalAddress } from './address';
+import { exchangeCode } from './pairing';
 import { QuestionBody } from './question-body';
+
+/** A pairing code; a token is longer. */
+const CODE = /^[A-Z0-9]{4}-?[A-Z0-9]{4}$/i;
 
 /** Who asks; two kernels that ask for one server get one dialog. */
 type Asker = object;
@@ -49,11 +53,18 @@ export class TokenQuestions {
     const answer = this._last.then(async () => {
       try {
         const result = withdrawn ? null : await dialog.launch();
-        const token = (result?.button.accept && result.value?.trim()) || null;
-        if (token !== null) {
-          await reach(address, token);
+        const given = (result?.button.accept && result.value?.trim()) || null;
+        if (given !== null && CODE.test(given)) {
+          return await exchangeCode(address, given, this._trans);
         }
-        return token;
+        if (given !== null) {
+          await reach(address, given);
+        }
+        return given;
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        await showErrorMessage(this._trans.__('Could not connect to %1', hostOf(address)), message);
+        return null;
       } finally {
         this._open.delete(address);
         dialog.dispose();
@@ -83,10 +94,10 @@ export class TokenQuestions {
       [
         trans.__('Cells that start with %1 will run on %2.', '%%torch', address),
         trans.__(
-          'The token is printed by `jupyter torch-proxy` when it starts. It is sent to that address only, kept until this tab is closed, and never stored in the notebook.'
+          'The code or token is printed by `jupyter torch-proxy` when it starts; `jupyter torch-proxy pair` prints another code. It is sent to that address only, kept until this tab is closed, and never stored in the notebook.'
         )
       ],
-      { label: trans.__('Token'), password: true }
+      { label: trans.__('Code or token'), password: true }
     );
     return new Dialog<string>({
       title: trans.__('Connect to %1', hostOf(address)),
