@@ -9,6 +9,7 @@ from typing import Any
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from .admission import token_of
 from .errors import ProxyError, Refused
 from .handlers import ProxyHandler
 from .session import Session
@@ -103,7 +104,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         if why and frame.get("log") is not None:
             # It comes back to what is gone; its person is to know before a new one is used.
             raise Refused(why, "ended", 410)
-        session, new = self.proxy.sessions.open(identifier)
+        session, new = self.proxy.sessions.open(identifier, token_of(self.current_user))
         try:
             await session.ready()
         except ProxyError:

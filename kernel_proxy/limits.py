@@ -20,6 +20,8 @@ class Limits:
     #: The latest of them, in memory, in bytes.
     event_memory_bytes: int = 16 * 2**20
     max_sessions: int = 32
+    #: Those of them that one page token has opened.
+    max_sessions_per_token: int = 16
     #: Cells of a session that wait for their turn.
     max_queued: int = 100
     #: How long the code of a cell may run, in seconds; 0 for any time.

@@ -12,13 +12,19 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class Sessions:
-    """Sessions by their ID; `create(identifier)` makes a new one. At most `limit` of them."""
+    """Sessions by their ID; `create(identifier)` makes a new one.
 
-    def __init__(self, create: Callable[[str], Session], limit: int, log: logging.Logger):
+    At most `limit` of them, and `limit_each` that one page token has opened since the proxy's start.
+    """
+
+    def __init__(
+        self, create: Callable[[str], Session], limit: int, limit_each: int, log: logging.Logger
+    ):
         self._create = create
-        self._limit = limit
+        self._limit, self._limit_each = limit, limit_each
         self._log = log
         self._sessions: dict[str, Session] = {}
+        self._opened_by: dict[str, str] = {}
 
     def __iter__(self):
         return iter(self._sessions.values())
@@ -42,8 +48,9 @@ class Sessions:
             if isinstance(outcome, Exception):
                 self._log.error("a session of an earlier server is left alone", exc_info=outcome)
 
-    def open(self, identifier: str) -> tuple[Session, bool]:
-        """Return the session, and whether it was created for this call."""
+    def open(self, identifier: str, token: str | None = None) -> tuple[Session, bool]:
+        """Return the session, and whether it was created for this call; `token` is the ID of the page
+        token that asks for it."""
         self._sessions = {k: session for k, session in self._sessions.items() if not session.closed}
         if identifier in self._sessions:
             return self._sessions[identifier], False
@@ -56,7 +63,18 @@ class Sessions:
                 "too-many",
                 429,
             )
+        self._opened_by = {k: by for k, by in self._opened_by.items() if k in self._sessions}
+        if token and list(self._opened_by.values()).count(token) >= self._limit_each:
+            raise Refused(
+                f"This page has opened {self._limit_each} sessions already, which is the limit for one "
+                "token. Start the server with a higher --max-sessions-per-token; sessions that nobody "
+                "uses end after --cull-after.",
+                "too-many",
+                429,
+            )
         session = self._sessions[identifier] = self._create(identifier)
+        if token:
+            self._opened_by[identifier] = token
         self._log.info("session %s… created", identifier[:6])
         return session, True
 
@@ -64,6 +82,7 @@ class Sessions:
         """Shut a session down and forget it."""
         session = self.get(identifier)
         del self._sessions[identifier]
+        self._opened_by.pop(identifier, None)
         await session.close()
         self._log.info("session %s… ended", identifier[:6])
 
