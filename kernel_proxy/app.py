@@ -1,12 +1,13 @@
 """The Jupyter Server extension: `%%torch` for pages of allowed origins."""
 
+import os
 import tempfile
 from pathlib import Path
 
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Bool, Float, Instance, Int, List, Unicode, validate
+from traitlets import Bool, Float, Instance, Int, List, Unicode, default, validate
 
 from . import running
 from .admission import Admission
@@ -49,6 +50,7 @@ class KernelProxy(ExtensionApp):
         help="how pages reach this server, if not by the address that it listens at: that of a web "
         "server in front of it"
     ).tag(config=True)
+
     token_lifetime = Float(
         14, min=0.00001, help="days that the token of a page lives without being used"
     ).tag(config=True)
@@ -94,6 +96,10 @@ class KernelProxy(ExtensionApp):
         min=0,
         help="end this server and its kernels when nothing has run for so many minutes; 0 for never",
     ).tag(config=True)
+
+    @default("address")
+    def _address_of_a_hub(self):
+        return os.environ.get("JUPYTERHUB_PUBLIC_URL", "")
 
     @validate("origins")
     def _exact(self, proposal):

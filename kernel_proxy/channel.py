@@ -26,6 +26,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
     """One listener of one session. Its first message carries the token."""
 
     _session: Session | None = None
+    _deadline: asyncio.TimerHandle | None = None
     _greeting: asyncio.Task[None] | None = None
     _sender: asyncio.Task[None] | None = None
 
@@ -207,7 +208,9 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     def on_close(self) -> None:
         """The page is gone; its session goes on."""
-        self._deadline.cancel()
+        # One that was refused is closed without having been open.
+        if self._deadline:
+            self._deadline.cancel()
         self.proxy.admission.forget(self)
         if self._sender:
             self._sender.cancel()
