@@ -6,18 +6,18 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IKernelClient } from '@jupyterlite/services';
 import wheelUrl from 'jupyterlite-torch-magic.whl';
 
-import { normalAddress } from './address';
-import { InputQuestions } from './input';
-import { KernelSessions } from './kernel-sessions';
-import { KnownServer } from './known-server';
-import { Lines } from './lines';
-import { pairByLink } from './pairing';
-import { PairingLinks } from './pairing-link';
-import { SessionIds, tellsTabsApart } from './session-id';
-import { Stops } from './stop';
+import { normalAddress } from './connect/address';
+import { InputQuestions } from './cells/input';
+import { KernelSessions } from './kernels/kernel-sessions';
+import { KnownServer } from './connect/known-server';
+import { Lines } from './kernels/lines';
+import { pairByLink } from './connect/pairing';
+import { PairingLinks } from './connect/pairing-link';
+import { SessionIds, tellsTabsApart } from './kernels/session-id';
+import { Stops } from './cells/stop';
 import { lastingStorage, tabStorage } from './storage';
-import { TokenQuestions } from './token-question';
-import { loadWheelInKernels } from './wheel';
+import { TokenQuestions } from './connect/token-question';
+import { loadWheelInKernels } from './kernels/wheel';
 
 const PLUGIN_ID = 'jupyterlite-torch:plugin';
 

@@ -2,13 +2,13 @@
 
 import type { IKernel, IKernelClient } from '@jupyterlite/services';
 
-import type { InputQuestions } from './input';
+import type { InputQuestions } from '../cells/input';
 import type { KernelSessions } from './kernel-sessions';
-import type { KnownServer } from './known-server';
+import type { KnownServer } from '../connect/known-server';
 import { Line } from './line';
-import type { FromWorker, IServer } from './messages';
-import type { Stops } from './stop';
-import type { TokenQuestions } from './token-question';
+import type { FromWorker, IServer } from '../messages';
+import type { Stops } from '../cells/stop';
+import type { TokenQuestions } from '../connect/token-question';
 import { PYODIDE, workerOf } from './worker';
 
 export interface ILinesOptions {

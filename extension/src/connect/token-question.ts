@@ -4,7 +4,7 @@ import { Dialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { hostOf, normalAddress } from './address';
-import { QuestionBody } from './question-body';
+import { QuestionBody } from '../question-body';
 
 /** Who asks; two kernels that ask for one server get one dialog. */
 type Asker = object;

@@ -1,8 +1,8 @@
 /** The server that this tab is connected to. */
 
 import { normalAddress } from './address';
-import type { IServer } from './messages';
-import type { IStorage } from './storage';
+import type { IServer } from '../messages';
+import type { IStorage } from '../storage';
 
 const KEY = 'server';
 

@@ -4,9 +4,9 @@ import { Dialog, showDialog, showErrorMessage } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { hostOf, resourceUrl } from './address';
-import type { IServer } from './messages';
+import type { IServer } from '../messages';
 import type { IPairingLink } from './pairing-link';
-import { QuestionBody } from './question-body';
+import { QuestionBody } from '../question-body';
 
 const LIMIT_MS = 20_000;
 
