@@ -27,8 +27,8 @@ class NativePage:
     def tell(self, **message):
         self.told.append(message)
 
-    async def ask_token(self, url):
-        return self.token
+    async def ask_server(self, url):
+        return {"url": url, "token": self.token}
 
     async def ask_input(self, prompt, password, cell):
         self.asked.append((prompt, password))

@@ -46,9 +46,12 @@ class Connection:
     async def connect(self, url):
         """Connect to the server at `url`, asking for its token unless the page has it.
 
-        Without `url`, to the one that is known. Returns a sentence.
+        Without `url`, to the one that is known or that the person names. Returns a sentence.
         """
-        url = _address(url or (self._server or {}).get("url") or self.page.default_url or "")
+        url = url or self.url
+        if not url:
+            return await self._connect_to(await self.page.ask_server(None))
+        url = _address(url)
         if self._server and self._server["url"] == url:
             try:
                 await self.ready()
@@ -57,16 +60,18 @@ class Connection:
                 if error.reason != "token":
                     raise
         await self._look(url)
-        token = await self.page.ask_token(url)
-        if not token:
-            raise NotConnected(f"Not connected: no token was given for {url}.")
-        self._use({"url": url, "token": token.strip()})
+        return await self._connect_to(await self.page.ask_server(url))
+
+    async def _connect_to(self, server):
+        if server is None:
+            raise NotConnected("Not connected: no server was chosen, or no token given for it.")
+        self._use(server)
         try:
             await self._open()
         except ConnectError:
             self._use(None)
             raise
-        return f"Connected to {url}: {self._computes_with()}"
+        return f"Connected to {server['url']}: {self._computes_with()}"
 
     async def _look(self, url):
         """Raise what is wrong with an address before a token for it is asked for."""
@@ -132,6 +137,11 @@ class Connection:
     # --- The channel -----------------------------------------------------------------------------
 
     @property
+    def url(self):
+        """The address of the server, or of the one that the site names; None where none is known."""
+        return self._server["url"] if self._server else self.page.default_url
+
+    @property
     def is_open(self):
         """True when there is a channel that a cell can go over at once."""
         return self.channel is not None and self.channel.is_open
@@ -180,7 +190,7 @@ class Connection:
         return f"torch {session['torch']} on {device}, Python {session['python']}"
 
     def _not_connected(self):
-        known = self.page.default_url
+        known = self.url
         return NotConnected(
             "This notebook is not connected to a GPU server. Connect with a cell `%torch connect "
             f"{known or 'http://127.0.0.1:8889'}`"

@@ -7,18 +7,28 @@ import type { IStorage } from '../storage';
 const KEY = 'server';
 
 export class KnownServer {
-  constructor(private readonly _storage: IStorage) {}
+  constructor(
+    private readonly _tab: IStorage,
+    /** For all tabs and later visits, if the person wants that; null where there is none. */
+    private readonly _lasting: IStorage | null
+  ) {}
 
   get(): IServer | null {
-    return readServer(this._storage.getItem(KEY));
+    return readServer(this._tab.getItem(KEY)) ?? readServer(this._lasting?.getItem(KEY) ?? null);
   }
 
-  set(server: IServer): void {
-    this._storage.setItem(KEY, JSON.stringify({ url: server.url, token: server.token }));
+  set({ url, token }: IServer): void {
+    this._tab.setItem(KEY, JSON.stringify({ url, token }));
+  }
+
+  /** Keep it beyond the tab. */
+  remember({ url, token }: IServer): void {
+    this._lasting?.setItem(KEY, JSON.stringify({ url, token }));
   }
 
   forget(): void {
-    this._storage.removeItem(KEY);
+    this._tab.removeItem(KEY);
+    this._lasting?.removeItem(KEY);
   }
 }
 
