@@ -71,6 +71,13 @@ class KernelProxy(ExtensionApp):
         help="end this server and its kernels when nothing has run for so many minutes; 0 for never",
     ).tag(config=True)
 
+    ping_every = Float(
+        20,
+        min=0.1,
+        help="say something on a silent line so often, in seconds: sooner than what is between here "
+        "and a page cuts it",
+    ).tag(config=True)
+
     @validate("origins")
     def _exact(self, proposal):
         return [exact_origin(origin) for origin in proposal["value"]]
@@ -100,6 +107,7 @@ class KernelProxy(ExtensionApp):
             gpu_memory_share=self.gpu_memory_share,
             cull_after_s=self.cull_after * 60,
             exit_when_idle_s=self.exit_when_idle * 60,
+            ping_every_s=self.ping_every,
         )
 
     def _open_state(self) -> State:

@@ -47,13 +47,13 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     @property
     def ping_interval(self) -> float:
-        """Seconds; below the 60 after which nginx cuts a silent connection."""
-        return 20
+        """Seconds."""
+        return self.proxy.limits.ping_every_s
 
     @property
     def ping_timeout(self) -> float:
-        """Seconds."""
-        return 20
+        """Seconds; tornado (6.6) takes none that is longer than the interval."""
+        return self.proxy.limits.ping_every_s
 
     def open(self, *args: str, **kwargs: str) -> None:
         """Wait for the token, not for long."""

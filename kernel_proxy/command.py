@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from jupyter_core.paths import jupyter_data_dir
 from traitlets import TraitError
 from traitlets.config import Config
 
@@ -13,6 +14,7 @@ from .auth import Tokens, exact_origin
 from .errors import StateInUse
 from .malloc import keep_freed_memory
 from .server import TorchProxyServer
+from .tls import self_signed
 
 TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"  # noqa: S105 (a name)
 DEFAULT_PORT = 8889
@@ -65,10 +67,29 @@ def _config(arguments: argparse.Namespace) -> Config:
     config.ServerApp.max_buffer_size = 64 * 2**20
     config.ServerApp.log_level = config.KernelProxy.log_level = arguments.log_level
     config.MappingKernelManager.default_kernel_name = arguments.kernel
+    _configure_tls(config, arguments)
     for name in ("origins", *_SETTINGS):
         if name in arguments:
             config.KernelProxy[name] = getattr(arguments, name)
     return config
+
+
+def _configure_tls(config: Config, arguments: argparse.Namespace) -> None:
+    certfile, keyfile = arguments.certfile, arguments.keyfile
+    if arguments.self_signed:
+        if certfile or keyfile:
+            raise ValueError(
+                "--self-signed makes a certificate; leave --certfile and --keyfile out."
+            )
+        made = self_signed(Path(jupyter_data_dir()) / "torch-proxy")
+        certfile, keyfile = str(made.cert), str(made.key)
+    if bool(certfile) != bool(keyfile):
+        raise ValueError("--certfile and --keyfile belong together.")
+    for file in filter(None, (certfile, keyfile)):
+        # Told here, and not when the first page connects.
+        Path(file).read_bytes()
+    if certfile:
+        config.ServerApp.certfile, config.ServerApp.keyfile = certfile, keyfile
 
 
 def _token(file: str | None) -> list[str]:
@@ -116,6 +137,13 @@ def _minutes(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds, 0.1 at least")
+    return value
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -141,8 +169,15 @@ _SETTINGS = {
     "gpu_memory_share": _share,
     "cull_after": _minutes,
     "exit_when_idle": _minutes,
+    "ping_every": _seconds,
 }
-_METAVARS = {_count: "N", _minutes: "MINUTES", _share: "FRACTION", str: "TEXT"}
+_METAVARS = {
+    _count: "N",
+    _minutes: "MINUTES",
+    _seconds: "SECONDS",
+    _share: "FRACTION",
+    str: "TEXT",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -163,6 +198,13 @@ def _parser() -> argparse.ArgumentParser:
         help="a page's origin to let in; repeatable",
     )
     add("--site", help="address of a page to let in; prints a link that connects it")
+    add("--certfile", metavar="FILE", help="a certificate in PEM, to be reached by https")
+    add("--keyfile", metavar="FILE", help="its key")
+    add(
+        "--self-signed",
+        action="store_true",
+        help="https with a certificate for localhost, made once; browsers ask before they trust it",
+    )
     add("--token-file", help="a file that holds the token")
     add("--kernel", default="python3", help="kernelspec of the sessions (default %(default)s)")
     add("--directory", default=os.getcwd(), help="where kernels start (default: here)")
