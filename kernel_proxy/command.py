@@ -65,10 +65,9 @@ def _config(arguments: argparse.Namespace) -> Config:
     # What is not streamed is at most a pairing code.
     config.ServerApp.max_body_size = 64 * 2**10
     config.ServerApp.max_buffer_size = 64 * 2**20
-    config.ServerApp.log_level = config.KernelProxy.log_level = arguments.log_level
-    config.MappingKernelManager.default_kernel_name = arguments.kernel
+    _configure_log(config, arguments)
     _configure_tls(config, arguments)
-    for name in ("origins", *_SETTINGS):
+    for name in ("origins", "kernels", *_SETTINGS):
         if name in arguments:
             config.KernelProxy[name] = getattr(arguments, name)
     return config
@@ -90,6 +89,18 @@ def _configure_tls(config: Config, arguments: argparse.Namespace) -> None:
         Path(file).read_bytes()
     if certfile:
         config.ServerApp.certfile, config.ServerApp.keyfile = certfile, keyfile
+
+
+def _configure_log(config: Config, arguments: argparse.Namespace) -> None:
+    config.KernelProxy.log_level = arguments.log_level
+    # At INFO the server underneath talks about itself.
+    quiet = arguments.log_level == "INFO"
+    config.ServerApp.log_level = "WARN" if quiet else arguments.log_level
+    # In the log, addresses are without the values of their parameters: somebody may write a token there.
+    config.ServerApp.extra_log_scrub_param_keys = [""]
+    if arguments.log_format == "json":
+        formatter = {"class": "kernel_proxy.journal.JsonFormatter"}
+        config.Application.logging_config = {"formatters": {"console": formatter}}
 
 
 def _token(file: str | None) -> list[str]:
@@ -206,7 +217,15 @@ def _parser() -> argparse.ArgumentParser:
         help="https with a certificate for localhost, made once; browsers ask before they trust it",
     )
     add("--token-file", help="a file that holds the token")
-    add("--kernel", default="python3", help="kernelspec of the sessions (default %(default)s)")
+    add(
+        "--kernel",
+        action="append",
+        default=argparse.SUPPRESS,
+        dest="kernels",
+        metavar="NAME",
+        help="kernelspec of the sessions (default python3); repeatable, and a notebook chooses: "
+        "%%torch connect ADDRESS --kernel NAME",
+    )
     add("--directory", default=os.getcwd(), help="where kernels start (default: here)")
     for name, read in _SETTINGS.items():
         trait = KernelProxy.class_traits()[name]
@@ -214,5 +233,16 @@ def _parser() -> argparse.ArgumentParser:
         # Absent, so that the default stands in one place, and a configuration file can set it.
         absent, option = argparse.SUPPRESS, f"--{name.replace('_', '-')}"
         add(option, type=read, default=absent, metavar=_METAVARS[read], help=trait.help + shown)
-    add("--log-level", default="WARN", help="DEBUG, INFO, WARN or ERROR (default %(default)s)")
+    add(
+        "--log-level",
+        default="INFO",
+        choices=("DEBUG", "INFO", "WARN", "ERROR"),
+        help="how much is told on standard error (default %(default)s)",
+    )
+    add(
+        "--log-format",
+        default="text",
+        choices=("text", "json"),
+        help="json: one object for each line (default %(default)s)",
+    )
     return parser

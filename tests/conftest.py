@@ -1,9 +1,11 @@
-"""Tests that need a GPU or a program are left out, by name, where there is none."""
+"""Tests that need a GPU, a program or a container engine are left out, by name, where there is none."""
 
 import functools
 import os
 import shutil
 import subprocess
+
+import pytest
 
 
 def pytest_collection_modifyitems(config, items):
@@ -22,6 +24,8 @@ def what_lacks(item):
     """Return what a test needs and this machine has not, or None."""
     if item.get_closest_marker("gpu") and not has_gpu():
         return "CUDA device"
+    if item.get_closest_marker("engine") and container_engine() is None:
+        return "running container engine"
     for marker in item.iter_markers("program"):
         for name in marker.args:
             if program(name) is None:
@@ -32,6 +36,21 @@ def what_lacks(item):
 def program(name):
     """Return the path of a program, None if there is none; servers are not on everybody's PATH."""
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin")
+
+
+@functools.cache
+def container_engine():
+    """Return the name of the program that builds and runs containers here, None if none can."""
+    for name in filter(program, ("podman", "docker")):
+        asked = subprocess.run([name, "info"], capture_output=True, timeout=60)
+        if asked.returncode == 0:
+            return name
+    return None
+
+
+@pytest.fixture
+def engine():
+    return container_engine()
 
 
 @functools.cache
