@@ -1,6 +1,7 @@
 """The command line of `jupyter torch-proxy`."""
 
 import argparse
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -18,10 +19,16 @@ from .tls import self_signed
 
 TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"  # noqa: S105 (a name)
 DEFAULT_PORT = 8889
+#: The module of each subcommand.
+SUBCOMMANDS = {"doctor": "doctor"}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run `jupyter torch-proxy` until it is interrupted."""
+    """Run a subcommand, or `jupyter torch-proxy` until it is interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in SUBCOMMANDS:
+        importlib.import_module(f".{SUBCOMMANDS[argv[0]]}", __package__).main(argv[1:])
+        return
     arguments = _parser().parse_args(argv)
     try:
         _run(arguments)
