@@ -8,12 +8,15 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Float, Instance, Int, List, Unicode, validate
 
+from . import journal
+from ._version import __version__
 from .auth import TokenIdentityProvider, Tokens, exact_origin
 from .channel import ChannelHandler
 from .handlers import DescriptionHandler, OriginsHandler, PairHandler, SessionsHandler
 from .idle import Culling
 from .kernel_process import Processes
 from .limits import Limits
+from .monitoring import HealthHandler, MetricsHandler
 from .session import Session
 from .sessions import Sessions
 from .settings import Proxy
@@ -37,6 +40,11 @@ class KernelProxy(ExtensionApp):
     state = Unicode(
         help="folder that this server goes on from when it is started again: kernels run on unless "
         "it is ended by Ctrl-C"
+    ).tag(config=True)
+    kernels = List(
+        Unicode(),
+        help="kernelspecs that a notebook may choose from, the first for those that choose none; "
+        "default: the server's own",
     ).tag(config=True)
     max_sessions = Int(32, min=1, help="sessions at a time").tag(config=True)
     shared_memory = Int(
@@ -71,6 +79,13 @@ class KernelProxy(ExtensionApp):
         help="end this server and its kernels when nothing has run for so many minutes; 0 for never",
     ).tag(config=True)
 
+    ping_every = Float(
+        20,
+        min=0.1,
+        help="say something on a silent line so often, in seconds: sooner than what is between here "
+        "and a page cuts it",
+    ).tag(config=True)
+
     @validate("origins")
     def _exact(self, proposal):
         return [exact_origin(origin) for origin in proposal["value"]]
@@ -80,13 +95,16 @@ class KernelProxy(ExtensionApp):
         server = self.serverapp
         limits = self._limits()
         self._state = self._open_state()
-        self._budget = Budget(limits.shared_memory_bytes)
+        budget = Budget(limits.shared_memory_bytes, self.log)
         sessions = Sessions(self._new_session, limits.max_sessions, self.log)
         culling = Culling(sessions, limits, self._state, server.leave)
         tokens = TokenIdentityProvider.tokens = Tokens(
             *server.chosen, given=self._state.load_tokens(), keep=self._state.save_tokens
         )
-        self.proxy = Proxy(sessions, culling, tokens, set(self.origins), self.log, limits)
+        kernels = tuple(self.kernels) or (server.kernel_manager.default_kernel_name,)
+        self.proxy = Proxy(
+            sessions, culling, tokens, set(self.origins), self.log, budget, kernels, limits
+        )
         self.settings["kernel_proxy"] = self.proxy
         sessions.restore(self._state.left())
 
@@ -100,6 +118,7 @@ class KernelProxy(ExtensionApp):
             gpu_memory_share=self.gpu_memory_share,
             cull_after_s=self.cull_after * 60,
             exit_when_idle_s=self.exit_when_idle * 60,
+            ping_every_s=self.ping_every,
         )
 
     def _open_state(self) -> State:
@@ -110,26 +129,35 @@ class KernelProxy(ExtensionApp):
             return State(Path(tempfile.mkdtemp(prefix="torch-proxy-")), keep=False)
         return State(Path(self.state or f"{jupyter_runtime_dir()}/torch-proxy-{port}"), keep=True)
 
-    def _new_session(self, identifier: str) -> Session:
+    def _new_session(self, identifier: str, kernel: str | None) -> Session:
         server = self.serverapp
         processes = Processes(
             server.kernel_spec_manager,
-            server.kernel_manager.default_kernel_name,
+            self.proxy.kernels,
             server.root_dir,
             independent=self._state.keep,
         )
         return Session(
             identifier,
+            kernel,
             self._state.session(identifier),
             processes,
             self.proxy.limits,
-            self._budget,
+            self.proxy.budget,
             self.proxy.culling.watch,
             self.log,
         )
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Go on with what an earlier proxy has left."""
+        journal.note(
+            self.log,
+            "server started",
+            version=__version__,
+            port=serverapp.port,
+            origins=",".join(self.proxy.origins),
+            kernels=",".join(self.proxy.kernels),
+        )
         self.proxy.culling.proxy.begin()
         await self.proxy.sessions.resume()
 
@@ -146,6 +174,8 @@ class KernelProxy(ExtensionApp):
                 (base + "origins", OriginsHandler),
                 (base + "tensors", TensorsHandler),
                 (base + "channel", ChannelHandler),
+                (base + "health", HealthHandler),
+                (base + "metrics", MetricsHandler),
             ]
         )
 
@@ -153,6 +183,7 @@ class KernelProxy(ExtensionApp):
         """End all kernels, or leave them to the next proxy."""
         if self.proxy is None:
             return
+        journal.note(self.log, "server ends")
         if self._state.keep and not self.serverapp.ended:
             self.proxy.sessions.leave()
         else:

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import json
 import struct
+import time
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from . import journal, metrics
 from .errors import ProxyError, Refused
 from .handlers import ProxyHandler
 from .session import Session
@@ -47,13 +49,13 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     @property
     def ping_interval(self) -> float:
-        """Seconds; below the 60 after which nginx cuts a silent connection."""
-        return 20
+        """Seconds."""
+        return self.proxy.limits.ping_every_s
 
     @property
     def ping_timeout(self) -> float:
-        """Seconds."""
-        return 20
+        """Seconds; tornado (6.6) takes none that is longer than the interval."""
+        return self.proxy.limits.ping_every_s
 
     def open(self, *args: str, **kwargs: str) -> None:
         """Wait for the token, not for long."""
@@ -65,6 +67,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         """Take a frame of the page."""
         try:
             frame, buffers = _parse(message)
+            plane = "tensors" if frame.get("type") == "upload" else "channel"
+            metrics.bytes_up(len(message), plane)
             if self._greeting is None:
                 # Not waited for: pings are answered while a kernel starts.
                 self._greeting = asyncio.create_task(self._greet(frame))
@@ -80,8 +84,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             await self._welcome(frame)
         except ProxyError as error:
             self._refuse(error.reason, str(error))
-        except Exception:
-            self.proxy.log.exception("a channel could not be opened")
+        except Exception as error:
+            journal.fault(self.proxy.log, "channel not opened", error)
             self.close(1011)
 
     async def _welcome(self, frame: dict[str, Any]) -> None:
@@ -102,7 +106,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         if why and frame.get("log") is not None:
             # It comes back to what is gone; its person is to know before a new one is used.
             raise Refused(why, "ended", 410)
-        session, new = self.proxy.sessions.open(identifier)
+        session, new = self.proxy.sessions.open(identifier, frame.get("kernel"))
         try:
             await session.ready()
         except ProxyError:
@@ -169,6 +173,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     async def _follow(self, session: Session, seq: int) -> None:
         """Send events as fast as the page takes them."""
+        since = time.monotonic()
         with contextlib.suppress(WebSocketClosedError):
             while True:
                 events = session.log.after(seq)
@@ -183,6 +188,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                         await self.write_message(b"".join((head, event.text, *event.buffers)), True)
                     else:
                         await self.write_message(event.text)
+                    metrics.event_sent(event, since)
 
     def _send(self, frame: dict[str, Any]) -> None:
         with contextlib.suppress(WebSocketClosedError):

@@ -1,10 +1,12 @@
 """The command line of `jupyter torch-proxy`."""
 
 import argparse
+import importlib
 import os
 import sys
 from pathlib import Path
 
+from jupyter_core.paths import jupyter_data_dir
 from traitlets import TraitError
 from traitlets.config import Config
 
@@ -13,13 +15,20 @@ from .auth import Tokens, exact_origin
 from .errors import StateInUse
 from .malloc import keep_freed_memory
 from .server import TorchProxyServer
+from .tls import self_signed
 
 TOKEN_VARIABLE = "JUPYTER_TORCH_TOKEN"  # noqa: S105 (a name)
 DEFAULT_PORT = 8889
+#: The module of each subcommand.
+SUBCOMMANDS = {"doctor": "doctor"}
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run `jupyter torch-proxy` until it is interrupted."""
+    """Run a subcommand, or `jupyter torch-proxy` until it is interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in SUBCOMMANDS:
+        importlib.import_module(f".{SUBCOMMANDS[argv[0]]}", __package__).main(argv[1:])
+        return
     arguments = _parser().parse_args(argv)
     try:
         _run(arguments)
@@ -63,12 +72,42 @@ def _config(arguments: argparse.Namespace) -> Config:
     # What is not streamed is at most a pairing code.
     config.ServerApp.max_body_size = 64 * 2**10
     config.ServerApp.max_buffer_size = 64 * 2**20
-    config.ServerApp.log_level = config.KernelProxy.log_level = arguments.log_level
-    config.MappingKernelManager.default_kernel_name = arguments.kernel
-    for name in ("origins", *_SETTINGS):
+    _configure_log(config, arguments)
+    _configure_tls(config, arguments)
+    for name in ("origins", "kernels", *_SETTINGS):
         if name in arguments:
             config.KernelProxy[name] = getattr(arguments, name)
     return config
+
+
+def _configure_tls(config: Config, arguments: argparse.Namespace) -> None:
+    certfile, keyfile = arguments.certfile, arguments.keyfile
+    if arguments.self_signed:
+        if certfile or keyfile:
+            raise ValueError(
+                "--self-signed makes a certificate; leave --certfile and --keyfile out."
+            )
+        made = self_signed(Path(jupyter_data_dir()) / "torch-proxy")
+        certfile, keyfile = str(made.cert), str(made.key)
+    if bool(certfile) != bool(keyfile):
+        raise ValueError("--certfile and --keyfile belong together.")
+    for file in filter(None, (certfile, keyfile)):
+        # Told here, and not when the first page connects.
+        Path(file).read_bytes()
+    if certfile:
+        config.ServerApp.certfile, config.ServerApp.keyfile = certfile, keyfile
+
+
+def _configure_log(config: Config, arguments: argparse.Namespace) -> None:
+    config.KernelProxy.log_level = arguments.log_level
+    # At INFO the server underneath talks about itself.
+    quiet = arguments.log_level == "INFO"
+    config.ServerApp.log_level = "WARN" if quiet else arguments.log_level
+    # In the log, addresses are without the values of their parameters: somebody may write a token there.
+    config.ServerApp.extra_log_scrub_param_keys = [""]
+    if arguments.log_format == "json":
+        formatter = {"class": "kernel_proxy.journal.JsonFormatter"}
+        config.Application.logging_config = {"formatters": {"console": formatter}}
 
 
 def _token(file: str | None) -> list[str]:
@@ -116,6 +155,13 @@ def _minutes(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds, 0.1 at least")
+    return value
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -141,8 +187,15 @@ _SETTINGS = {
     "gpu_memory_share": _share,
     "cull_after": _minutes,
     "exit_when_idle": _minutes,
+    "ping_every": _seconds,
 }
-_METAVARS = {_count: "N", _minutes: "MINUTES", _share: "FRACTION", str: "TEXT"}
+_METAVARS = {
+    _count: "N",
+    _minutes: "MINUTES",
+    _seconds: "SECONDS",
+    _share: "FRACTION",
+    str: "TEXT",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -163,8 +216,23 @@ def _parser() -> argparse.ArgumentParser:
         help="a page's origin to let in; repeatable",
     )
     add("--site", help="address of a page to let in; prints a link that connects it")
+    add("--certfile", metavar="FILE", help="a certificate in PEM, to be reached by https")
+    add("--keyfile", metavar="FILE", help="its key")
+    add(
+        "--self-signed",
+        action="store_true",
+        help="https with a certificate for localhost, made once; browsers ask before they trust it",
+    )
     add("--token-file", help="a file that holds the token")
-    add("--kernel", default="python3", help="kernelspec of the sessions (default %(default)s)")
+    add(
+        "--kernel",
+        action="append",
+        default=argparse.SUPPRESS,
+        dest="kernels",
+        metavar="NAME",
+        help="kernelspec of the sessions (default python3); repeatable, and a notebook chooses: "
+        "%%torch connect ADDRESS --kernel NAME",
+    )
     add("--directory", default=os.getcwd(), help="where kernels start (default: here)")
     for name, read in _SETTINGS.items():
         trait = KernelProxy.class_traits()[name]
@@ -172,5 +240,16 @@ def _parser() -> argparse.ArgumentParser:
         # Absent, so that the default stands in one place, and a configuration file can set it.
         absent, option = argparse.SUPPRESS, f"--{name.replace('_', '-')}"
         add(option, type=read, default=absent, metavar=_METAVARS[read], help=trait.help + shown)
-    add("--log-level", default="WARN", help="DEBUG, INFO, WARN or ERROR (default %(default)s)")
+    add(
+        "--log-level",
+        default="INFO",
+        choices=("DEBUG", "INFO", "WARN", "ERROR"),
+        help="how much is told on standard error (default %(default)s)",
+    )
+    add(
+        "--log-format",
+        default="text",
+        choices=("text", "json"),
+        help="json: one object for each line (default %(default)s)",
+    )
     return parser

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import struct
+import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ class Event:
     channel: str
     text: bytes
     buffers: tuple[bytes, ...]
+    #: When it came from the kernel, by this process' monotonic clock; 0 for one out of a file.
+    arrived: float = 0.0
 
     @classmethod
     def make(cls, seq: int, channel: str, message: bytes, buffers: tuple[bytes, ...]) -> "Event":
@@ -39,12 +42,17 @@ class Event:
             lengths,
             message,
         )
-        return cls(seq, channel, text, buffers)
+        return cls(seq, channel, text, buffers, time.monotonic())
+
+    @property
+    def size(self) -> int:
+        """How many bytes go to a page."""
+        return len(self.text) + sum(map(len, self.buffers))
 
     @property
     def nbytes(self) -> int:
         """The memory that it takes in the log, in bytes."""
-        return len(self.text) + sum(map(len, self.buffers)) + 64
+        return self.size + 64
 
 
 class EventFiles:

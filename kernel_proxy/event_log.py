@@ -5,6 +5,7 @@ import itertools
 import logging
 from collections import deque
 
+from . import journal
 from .event_files import Event, EventFiles
 
 #: Events that `after` returns at once, out of memory.
@@ -41,8 +42,11 @@ class EventLog:
         self.last += 1
         event = Event.make(self.last, channel, message, buffers)
         if self._files:
+            first = self._files.first
             try:
                 self._files.append(event)
+                if self._files.first > max(first, self._forgotten + 1):
+                    journal.limit(self._logger, "--event-log", lost=self._files.first - first)
             except OSError as error:
                 self._logger.error("no event goes to the disk any more: %s", error)
                 self.remove()

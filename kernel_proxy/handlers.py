@@ -1,6 +1,7 @@
 """HTTP: what all handlers share, the description, pairing, and the list of sessions."""
 
 import json
+import logging
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.web import HTTPError, authenticated
 
+from . import journal
 from ._version import __version__
 from .auth import RESOURCE, exact_origin
 from .errors import ProxyError, Refused
@@ -70,7 +72,9 @@ class ProxyHandler(JupyterHandler):
     async def prepare(self):
         """Refuse a page that is not listed before anything else is looked at."""
         if not self.origin_allowed:
-            self.proxy.log.warning("refused a page of origin %s", self.origin[:200])
+            journal.note(
+                self.proxy.log, "origin refused", logging.WARNING, origin=self.origin[:200]
+            )
             raise HTTPError(403, "This origin is not allowed here.")
         if not self.check_host():
             raise Refused(
@@ -110,8 +114,15 @@ class ProxyHandler(JupyterHandler):
 
     def log_exception(self, typ, value, tb) -> None:
         """Refusals are not faults of the server."""
-        if not isinstance(value, ProxyError):
+        if isinstance(value, HTTPError):
             super().log_exception(typ, value, tb)
+        elif not isinstance(value, ProxyError):
+            journal.fault(self.proxy.log, "request failed", value, method=self.request.method)
+
+    def _request_summary(self) -> str:
+        """What tornado (6.6) puts into its log: without the query, where somebody may have written
+        a token."""
+        return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
 
     def session_header(self) -> str:
         """Return the session's ID that the request names."""
@@ -127,12 +138,13 @@ class DescriptionHandler(ProxyHandler):
     @authenticated
     @authorized
     def get(self) -> None:
-        """Return name, version, protocol and limits."""
+        """Return name, version, protocol, kernels and limits."""
         self.finish(
             {
                 "name": "jupyterlite-torch",
                 "version": __version__,
                 "protocol": PROTOCOL,
+                "kernels": self.proxy.kernels,
                 "limits": {
                     "message_bytes": self.proxy.limits.message_bytes,
                     "upload_bytes": self.proxy.limits.shared_memory_bytes,

@@ -192,7 +192,7 @@ class Culling:
         )
         self.ended.add(session.id, why)
         session.dismiss(why)
-        await self._sessions.end(session.id)
+        await self._sessions.end(session.id, "idle")
 
     def _any_busy(self) -> bool:
         return any(session.is_busy for session in self._sessions)

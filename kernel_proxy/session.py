@@ -3,16 +3,17 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from . import execution, interrupts
+from . import execution, interrupts, journal, metrics
 from .adoption import adopt
 from .cell_time import CellTime
 from .cells import Cell, Cells
-from .errors import KernelDied, ProxyError, Refused
+from .errors import KernelDied, KernelStartFailed, ProxyError, Refused
 from .event_files import EventFiles
 from .event_log import EventLog
 from .exchange import Exchange
@@ -43,6 +44,8 @@ class Request:
 
     channel: str
     header: dict[str, Any]
+    #: When it came, by the monotonic clock; None for a cell that waits for another one.
+    arrived: float | None = None
     task: asyncio.Task[None] | None = None
 
 
@@ -56,6 +59,7 @@ class Session:
     def __init__(
         self,
         identifier: str,
+        kernelspec: str | None,
         folder: SessionFolder,
         processes: Processes,
         limits: Limits,
@@ -67,6 +71,7 @@ class Session:
         self.id = identifier
         self.created = datetime.fromisoformat(known.get("created") or datetime.now(UTC).isoformat())
         self.generation = known.get("generation", 0)
+        self.kernelspec = known.get("kernelspec") or processes.choose(kernelspec)
         files = EventFiles(folder.events, limits.event_log_bytes)
         memory = min(limits.event_memory_bytes, limits.event_log_bytes)
         self.log = EventLog(files, memory, logger)
@@ -83,7 +88,7 @@ class Session:
         self._processes = processes
         self._limits = limits
         self._replay_bytes = limits.message_bytes // 4
-        self.cell_time = CellTime(self, limits.max_cell_s)
+        self.cell_time = CellTime(self, limits.max_cell_s, logger)
         self._logger = logger
         self.kernel: Kernel | None = None
         self.starting: Kernel | None = None
@@ -108,6 +113,16 @@ class Session:
                 self._refuse_closed()
                 try:
                     self.kernel = await self._start()
+                except KernelStartFailed as error:
+                    journal.note(
+                        self._logger,
+                        "kernel not started",
+                        logging.WARNING,
+                        session=self.id[:6],
+                        kernel=self.kernelspec,
+                        reason=error.reason,
+                    )
+                    raise
                 finally:
                     self.idle.touch()
                 self.execution_state = "idle"
@@ -129,7 +144,7 @@ class Session:
                 self.idle.begin(self._quiet_s)
 
     async def _start(self) -> Kernel:
-        process = await self._processes.start(self._folder.output)
+        process = await self._processes.start(self.kernelspec, self._folder.output)
         if self.closed:
             await process.end()
             self._refuse_closed()
@@ -161,6 +176,7 @@ class Session:
             {
                 "created": self.created.isoformat(),
                 "generation": self.generation,
+                "kernelspec": self.kernelspec,
                 "kernel": process
                 and {
                     "process": process,
@@ -190,6 +206,7 @@ class Session:
             "id": self.id,
             "created": self.created.isoformat(),
             "generation": self.generation,
+            "kernel": self.kernelspec,
             **{key: value for key, value in kernel.items() if key not in ("pid", "names")},
         }
 
@@ -203,7 +220,10 @@ class Session:
         kernel, self.kernel = self.kernel, None
         if self.closed or kernel is None:
             return
-        self._logger.warning("kernel of session %s died with exit code %s", self.id[:6], exitcode)
+        metrics.kernel_died()
+        journal.note(
+            self._logger, "kernel died", logging.WARNING, session=self.id[:6], exitcode=exitcode
+        )
         self.fail_requests("KernelDied", death_sentence(exitcode))
         self.tensors.close()
         self.run(self._replace(kernel, exitcode))
@@ -213,7 +233,7 @@ class Session:
         try:
             await self.ready()
         except ProxyError as error:
-            self._logger.error("session %s: %s", self.id[:6], error)
+            journal.fault(self._logger, "session failed", error, session=self.id[:6])
         self.emit("iopub", "kernel_died", {"exitcode": exitcode, "generation": self.generation})
 
     def fail_requests(self, ename: str, evalue: str) -> None:
@@ -230,19 +250,36 @@ class Session:
         await self.restart(why)
         self.emit("iopub", "kernel_died", {"exitcode": None, "generation": self.generation})
 
-    async def restart(self, why: str = "The remote kernel was restarted.") -> None:
-        """Replace the kernel by a fresh one. `why` is the error of what was under way."""
+    def expect_kernel(self, name: str | None) -> None:
+        """See that a page that names a kernelspec gets that one; Refused otherwise."""
+        if name is not None and self._processes.choose(name) != self.kernelspec:
+            raise Refused(
+                f"This notebook's session runs with the kernel {self.kernelspec!r}, not {name!r}. "
+                f"Connect without `--kernel` to go on with it; then `%torch restart --kernel {name}` "
+                "changes it, which loses its variables.",
+                "kernel",
+                409,
+            )
+
+    async def restart(
+        self, why: str = "The remote kernel was restarted.", kernelspec: str | None = None
+    ) -> None:
+        """Replace the kernel by a fresh one, of another kernelspec if one is named. `why` is the
+        error of what was under way."""
+        chosen = self._processes.choose(kernelspec or self.kernelspec)
         async with self._ready:
             await self._go_on()
             kernel, self.kernel = self.kernel, None
+            self.kernelspec = chosen
         self.fail_requests("KernelRestarted", why)
         self.tensors.close()
         if kernel:
             await kernel.shutdown()
         await self.ready()
 
-    async def close(self) -> None:
-        """End the kernel and give back all memory."""
+    async def close(self, why: str = "asked") -> None:
+        """End the kernel and give back all memory. `why` is a word for the operator."""
+        journal.note(self._logger, "session ended", session=self.id[:6], why=why)
         self.closed = True
         self.idle.close()
         self.cell_time.close()
@@ -284,7 +321,7 @@ class Session:
             except KernelDied:
                 pass  # `fail_requests` answers for all requests at once.
             except ProxyError as error:
-                self._logger.error("session %s: %s", self.id[:6], error)
+                journal.fault(self._logger, "session failed", error, session=self.id[:6])
 
         task = asyncio.create_task(run())
         self._tasks.add(task)
@@ -303,11 +340,12 @@ class Session:
         while len(self._taken) > _REMEMBERED_REQUESTS:
             del self._taken[next(iter(self._taken))]
         self.idle.touch()
-        request = Request(channel, header)
+        request = Request(channel, header, None if self.cells.open else time.monotonic())
         if channel in ("shell", "control") and header["msg_type"].endswith("_request"):
             self.under_way[identifier] = request
         if header["msg_type"] == "execute_request":
             if self.cells.queued >= self._limits.max_queued:
+                journal.limit(self._logger, "--max-queued", session=self.id[:6])
                 self._answer_error(channel, header, too_many_cells(self._limits.max_queued))
                 return
             self.cells.add(message, self.log.last + 1)
@@ -359,17 +397,18 @@ class Session:
         except ProxyError as error:
             self._answer_error(channel, header, error)
         except Exception as error:
-            self._logger.exception("session %s: %s failed", self.id[:6], header["msg_type"])
+            journal.fault(self._logger, "request failed", error, session=self.id[:6])
             self._answer_error(channel, header, ProxyError(f"{type(error).__name__}: {error}"))
 
     async def _shutdown(self, channel: str, message: dict[str, Any]) -> None:
         restart = bool(message["content"].get("restart"))
         self.under_way.pop(message["header"]["msg_id"], None)
         if restart:
-            await self.restart()
+            await self.restart(kernelspec=message["content"].get("kernel"))
         else:
             await self.close()
         content = {"status": "ok", "restart": restart, "generation": self.generation}
+        content["session"] = self.describe()
         self.answer(channel, message["header"], content)
 
     async def _replay(self, channel: str, header: dict[str, Any], content: dict[str, Any]) -> None:
@@ -462,7 +501,18 @@ class Session:
         self.cell_time.ended(identifier)
         ok = content.get("status") == "ok"
         lost = content.get("ename") == "ProxyRestarted"
-        self.cells.end(identifier, "unknown" if lost else "ok" if ok else "error")
+        outcome = "unknown" if lost else "ok" if ok else "error"
+        if cell := self.cells.end(identifier, outcome):
+            metrics.cell_ended(outcome, cell.seconds)
+            journal.note(
+                self._logger,
+                "cell ended",
+                session=self.id[:6],
+                outcome=outcome,
+                seconds=cell.seconds,
+                bytes_up=cell.bytes_up,
+                bytes_down=cell.bytes_down,
+            )
         self.idle.touch()
         self.record.save_cells_soon()
 

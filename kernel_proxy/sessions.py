@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Callable
 
+from . import journal
 from .errors import Refused
 from .session import Session
 
@@ -12,16 +13,23 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class Sessions:
-    """Sessions by their ID; `create(identifier)` makes a new one. At most `limit` of them."""
+    """Sessions by their ID; `create(identifier, kernel)` makes one, with a kernelspec of that name if
+    it is new, None for the first. At most `limit` of them."""
 
-    def __init__(self, create: Callable[[str], Session], limit: int, log: logging.Logger):
+    def __init__(
+        self,
+        create: Callable[[str, str | None], Session],
+        limit: int,
+        log: logging.Logger,
+    ):
         self._create = create
         self._limit = limit
         self._log = log
         self._sessions: dict[str, Session] = {}
 
     def __iter__(self):
-        return iter(self._sessions.values())
+        # A page may have shut one down itself.
+        return iter([session for session in self._sessions.values() if not session.closed])
 
     def get(self, identifier: str) -> Session:
         """Return the session; Refused when there is none."""
@@ -33,43 +41,49 @@ class Sessions:
     def restore(self, identifiers: list[str]) -> None:
         """Know the sessions of an earlier proxy again."""
         for identifier in identifiers:
-            self._sessions[identifier] = self._create(identifier)
+            self._sessions[identifier] = self._create(identifier, None)
 
     async def resume(self) -> None:
         """Go on with their kernels."""
         resumed = (session.resume() for session in self)
         for outcome in await asyncio.gather(*resumed, return_exceptions=True):
             if isinstance(outcome, Exception):
-                self._log.error("a session of an earlier server is left alone", exc_info=outcome)
+                journal.fault(self._log, "session left alone", outcome)
 
-    def open(self, identifier: str) -> tuple[Session, bool]:
-        """Return the session, and whether it was created for this call."""
+    def open(self, identifier: str, kernel: str | None = None) -> tuple[Session, bool]:
+        """Return the session, and whether it was created for this call. Refused when it is there with
+        another kernelspec than `kernel`."""
         self._sessions = {k: session for k, session in self._sessions.items() if not session.closed}
         if identifier in self._sessions:
-            return self._sessions[identifier], False
+            session = self._sessions[identifier]
+            session.expect_kernel(kernel)
+            return session, False
         if not _IDENTIFIER.fullmatch(identifier):
             raise Refused("A session's ID is 8 to 64 letters, digits, `_` and `-`.")
         if len(self._sessions) >= self._limit:
+            journal.limit(self._log, "--max-sessions")
             raise Refused(
                 f"The server has {self._limit} sessions already, which is its limit. "
                 "Restart it, which ends them all, or start it with a higher --max-sessions.",
                 "too-many",
                 429,
             )
-        session = self._sessions[identifier] = self._create(identifier)
-        self._log.info("session %s… created", identifier[:6])
+        session = self._sessions[identifier] = self._create(identifier, kernel)
+        journal.note(
+            self._log, "session started", session=identifier[:6], kernel=session.kernelspec
+        )
         return session, True
 
-    async def end(self, identifier: str) -> None:
+    async def end(self, identifier: str, why: str = "asked") -> None:
         """Shut a session down and forget it."""
         session = self.get(identifier)
         del self._sessions[identifier]
-        await session.close()
-        self._log.info("session %s… ended", identifier[:6])
+        await session.close(why)
 
     async def close(self) -> None:
         """End all sessions."""
-        await asyncio.gather(*(self.end(identifier) for identifier in list(self._sessions)))
+        sessions = list(self._sessions)
+        await asyncio.gather(*(self.end(identifier, "server-ends") for identifier in sessions))
 
     def leave(self) -> None:
         """Let go of all kernels, which go on."""

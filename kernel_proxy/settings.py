@@ -8,6 +8,7 @@ from .auth import Tokens
 from .idle import Culling
 from .limits import Limits
 from .sessions import Sessions
+from .tensors import Budget
 
 PROTOCOL = 1
 
@@ -21,6 +22,9 @@ class Proxy:
     tokens: Tokens
     origins: set[str]
     log: logging.Logger
+    budget: Budget
+    #: The kernelspecs that a page may choose from, the first for one that chooses none.
+    kernels: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
     #: Another one after each start: uploads and tensor handles go with the process.
     id: str = field(default_factory=lambda: secrets.token_hex(8))

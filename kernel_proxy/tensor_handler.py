@@ -7,6 +7,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
+from . import metrics
 from .coding import Coder, worthwhile
 from .errors import Refused
 from .handlers import ProxyHandler
@@ -57,6 +58,7 @@ class TensorsHandler(ProxyHandler):
                     part = await asyncio.to_thread(coder.code, part)
                 # Writing through the connection spares tornado's copy of each slice.
                 await self.request.connection.write(part)
+                metrics.bytes_down(len(part), "tensors")
                 # A finished write does not yield, and other requests would wait for this one.
                 await asyncio.sleep(0)
             if coder:

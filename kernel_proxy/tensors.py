@@ -1,6 +1,7 @@
 """The tensors of a session while they are between kernel and page: exports, and uploads."""
 
 import contextlib
+import logging
 import secrets
 import time
 import zlib
@@ -8,6 +9,7 @@ from typing import Any
 
 from jupyterlite_torch import _safetensors
 
+from . import journal
 from .errors import Refused
 from .segment import Segment
 
@@ -20,12 +22,13 @@ ABANDONED_AFTER_S = 60
 class Budget:
     """Shared memory that all sessions of a proxy may hold together: `total` bytes."""
 
-    def __init__(self, total: int):
-        self.total, self.used = total, 0
+    def __init__(self, total: int, log: logging.Logger):
+        self.total, self.used, self._log = total, 0, log
 
     def take(self, size: int) -> None:
         """Count `size` bytes more; Refused when there is no room for them."""
         if self.used + size > self.total:
+            journal.limit(self._log, "--shared-memory", wanted=size, used=self.used)
             raise Refused(
                 f"the server has room for {_size(self.total)} of arrays on their way, of which "
                 f"{_size(self.total - self.used)} are free. Send or bring back less at once, or "
@@ -178,6 +181,13 @@ class Tensors:
         for identifier, upload in list(self._uploads.items()):
             if upload.last_part < limit:
                 self.drop(identifier)
+
+    def incoming_bytes(self, push: dict[str, Any] | None, buffers: tuple[bytes, ...]) -> int:
+        """Return the size of the arrays that the page sends with a cell."""
+        tensors = (push or {}).get("tensors")
+        if isinstance(tensors, dict) and (upload := self._uploads.get(str(tensors.get("upload")))):
+            return upload.segment.size
+        return len(buffers[0]) if tensors == "buffer" and buffers else 0
 
     @contextlib.contextmanager
     def incoming(self, tensors: object, buffers: tuple[bytes, ...]):

@@ -18,8 +18,9 @@ class Proxy:
     After an end, `start()` starts it again, with what it was given before and at the same address.
     """
 
-    def __init__(self, *arguments, port=0, token=None, env=None):
+    def __init__(self, *arguments, port=0, token=None, env=None, stderr=None):
         self.arguments, self.port, self.env = arguments, port, env or {}
+        self.stderr = stderr
         self.token = token or secrets.token_urlsafe(24)
         self.start()
 
@@ -29,6 +30,7 @@ class Proxy:
         self.process = subprocess.Popen(
             [*command, "--origin", ORIGIN, *self.arguments],
             stdout=subprocess.PIPE,
+            stderr=self.stderr,
             text=True,
             env={**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env},
         )

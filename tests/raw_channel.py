@@ -14,9 +14,12 @@ PATIENCE_S = 60
 
 
 class RawChannel:
-    """A WebSocket to one session of a proxy. Frames that nobody has asked for yet are kept."""
+    """A WebSocket to one session of a proxy. Frames that nobody has asked for yet are kept.
 
-    def __init__(self, proxy, session=None, log=None, seq=0, token=None):
+    `more` goes into `hello`.
+    """
+
+    def __init__(self, proxy, session=None, log=None, seq=0, token=None, **more):
         self.session = session or secrets.token_urlsafe(12)
         url = "ws" + proxy.url.removeprefix("http") + "/kernel_proxy/api/v1/channel"
         self._opened = contextlib.ExitStack()
@@ -30,6 +33,7 @@ class RawChannel:
             session=self.session,
             log=log,
             seq=seq,
+            **more,
         )
 
     def greet(self):

@@ -50,14 +50,24 @@ async def describe(transport, headers):
 class Channel:
     """One session of one server.
 
+    `kernel` names the kernelspec that its session has to have, None for whichever it has.
     `notice(text)` is called for what a person should know while no cell of theirs waits, and
     `on_event(message, buffers)` for each event that belongs to no request of this page.
     """
 
-    def __init__(self, transport, token, session, notice, on_event=lambda message, buffers: None):
+    def __init__(
+        self,
+        transport,
+        token,
+        session,
+        notice,
+        on_event=lambda message, buffers: None,
+        kernel=None,
+    ):
         self._transport = transport
         self._token = token
         self._session = session
+        self.kernel = kernel
         self._notice = notice
         self._on_event = on_event
         self._socket = None
@@ -112,6 +122,7 @@ class Channel:
             "protocol": PROTOCOL,
             "token": self._token,
             "session": self._session,
+            "kernel": self.kernel,
             "log": self._log,
             "seq": self._seq,
         }
