@@ -1,6 +1,7 @@
 """A session: one remote kernel with its event log and its tensors. It outlives the page."""
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Coroutine
@@ -12,7 +13,7 @@ from . import execution, interrupts
 from .adoption import adopt
 from .cell_time import CellTime
 from .cells import Cell, Cells
-from .errors import KernelDied, ProxyError, Refused
+from .errors import AgentFailure, KernelDied, ProxyError, Refused
 from .event_files import EventFiles
 from .event_log import EventLog
 from .exchange import Exchange
@@ -23,6 +24,7 @@ from .limits import Limits
 from .messages import death_sentence, error_reply, join, parts, refusal, too_many_cells
 from .record import Record
 from .replay import replay
+from .requests import check
 from .state import SessionFolder
 from .tensors import Budget, Tensors
 
@@ -197,7 +199,10 @@ class Session:
         """Return the names that page and kernel have exchanged; none while a cell runs."""
         if self.one_cell.locked() or self.execution_state == "busy":
             return []
-        return (await (await self.ready()).call("describe"))["names"]
+        with contextlib.suppress(AgentFailure):
+            # A cell may come in between and fail, which drops what waits behind it.
+            return (await (await self.ready()).call("describe"))["names"]
+        return []
 
     def _died(self, exitcode: int | None) -> None:
         kernel, self.kernel = self.kernel, None
@@ -301,7 +306,11 @@ class Session:
             return
         self._taken[identifier] = None
         while len(self._taken) > _REMEMBERED_REQUESTS:
-            del self._taken[next(iter(self._taken))]
+            oldest = next(iter(self._taken))
+            del self._taken[oldest]
+            if self.cells.find(oldest) is None:
+                # There are requests that a kernel does not answer.
+                self.under_way.pop(oldest, None)
         self.idle.touch()
         request = Request(channel, header)
         if channel in ("shell", "control") and header["msg_type"].endswith("_request"):
@@ -331,10 +340,11 @@ class Session:
     async def _handle(
         self, channel: str, message: dict[str, Any], buffers: tuple[bytes, ...]
     ) -> None:
-        header, content = message["header"], message.get("content") or {}
+        header, content = message["header"], message["content"]
         try:
             kind = header["msg_type"]
-            extras = (message.get("metadata") or {}).pop("torch", None)
+            check(channel, message)
+            extras = message["metadata"].pop("torch", None)
             if kind == "interrupt_request":
                 found = await interrupts.interrupt(self, content.get("cell"))
                 self.answer(channel, header, {"status": "ok", "found": found})
@@ -358,6 +368,8 @@ class Session:
             raise
         except ProxyError as error:
             self._answer_error(channel, header, error)
+        except RecursionError:
+            self._answer_error(channel, header, Refused("This request is nested too deeply."))
         except Exception as error:
             self._logger.exception("session %s: %s failed", self.id[:6], header["msg_type"])
             self._answer_error(channel, header, ProxyError(f"{type(error).__name__}: {error}"))
@@ -374,9 +386,7 @@ class Session:
 
     async def _replay(self, channel: str, header: dict[str, Any], content: dict[str, Any]) -> None:
         cell = self.cells.get(content.get("cell"))
-        after, nbytes = content.get("after", 0), content.get("bytes", self._replay_bytes)
-        if type(after) is not int or type(nbytes) is not int:
-            raise Refused("`after` and `bytes` of a replay_request are whole numbers.")
+        after, nbytes = content.get("after") or 0, content.get("bytes") or self._replay_bytes
         reply, buffers = await replay(self.log, cell, after, min(nbytes, self._replay_bytes))
         self.answer(channel, header, reply, buffers=buffers)
 
@@ -435,8 +445,8 @@ class Session:
             self.record.save_cells_soon()
             if cell.interrupted and self.kernel:
                 self.run(interrupts.interrupt_begun(self.kernel, cell))
-        elif state == "idle" and cell.interrupted and self.kernel:
-            self.run(interrupts.settle_interrupted(self, self.kernel, cell))
+        elif state == "idle" and cell.reply is None and self.kernel:
+            self.run(interrupts.settle_unanswered(self, self.kernel, cell))
         elif kind == "input_request":
             cell.question = json.loads(message["header"])["msg_id"]
             self.record.save_cells()
