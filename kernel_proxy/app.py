@@ -10,7 +10,13 @@ from traitlets import Float, Instance, Int, List, Unicode, validate
 
 from .auth import TokenIdentityProvider, Tokens, exact_origin
 from .channel import ChannelHandler
-from .handlers import DescriptionHandler, OriginsHandler, PairHandler, SessionsHandler
+from .handlers import (
+    DescriptionHandler,
+    NotFoundHandler,
+    OriginsHandler,
+    PairHandler,
+    SessionsHandler,
+)
 from .idle import Culling
 from .kernel_process import Processes
 from .limits import Limits
@@ -146,6 +152,7 @@ class KernelProxy(ExtensionApp):
                 (base + "origins", OriginsHandler),
                 (base + "tensors", TensorsHandler),
                 (base + "channel", ChannelHandler),
+                ("/kernel_proxy(?:/.*)?", NotFoundHandler),
             ]
         )
 
