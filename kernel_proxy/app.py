@@ -12,7 +12,13 @@ from . import journal
 from ._version import __version__
 from .auth import TokenIdentityProvider, Tokens, exact_origin
 from .channel import ChannelHandler
-from .handlers import DescriptionHandler, OriginsHandler, PairHandler, SessionsHandler
+from .handlers import (
+    DescriptionHandler,
+    NotFoundHandler,
+    OriginsHandler,
+    PairHandler,
+    SessionsHandler,
+)
 from .idle import Culling
 from .kernel_process import Processes
 from .limits import Limits
@@ -176,6 +182,7 @@ class KernelProxy(ExtensionApp):
                 (base + "channel", ChannelHandler),
                 (base + "health", HealthHandler),
                 (base + "metrics", MetricsHandler),
+                ("/kernel_proxy(?:/.*)?", NotFoundHandler),
             ]
         )
 

@@ -76,7 +76,7 @@ class Tokens:
 
 
 def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def exact_origin(text: str) -> str:

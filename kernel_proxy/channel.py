@@ -78,6 +78,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                 self._take(frame, buffers)
         except ProxyError as error:
             self._refuse(error.reason, str(error))
+        except RecursionError:
+            self._refuse("bad-request", "This frame is nested too deeply.")
 
     async def _greet(self, frame: dict[str, Any]) -> None:
         try:
@@ -151,10 +153,10 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             raise Refused("Nothing may be sent before `welcome`.")
         kind = frame.get("type")
         if kind == "request":
-            message = frame.get("msg")
-            if frame.get("channel") not in _CHANNELS or not _is_message(message):
-                raise Refused("A request needs a channel and a Jupyter message.")
-            session.request(frame["channel"], message, buffers)
+            channel = frame.get("channel")
+            if channel not in _CHANNELS:
+                raise Refused("A request needs a channel.")
+            session.request(channel, _message(frame.get("msg")), buffers)
         elif kind == "upload":
             session.idle.touch()
             self._send(session.tensors.add_part(frame, buffers))
@@ -192,7 +194,9 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     def _send(self, frame: dict[str, Any]) -> None:
         with contextlib.suppress(WebSocketClosedError):
-            self.write_message(json.dumps(frame))
+            sent = self.write_message(json.dumps(frame))
+            # Nobody waits for it, and that the page is gone is told by `on_close`.
+            sent.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
 
     def dismiss(self, why: str) -> None:
         """Tell the page why its session ends."""
@@ -229,22 +233,30 @@ def _parse(message: str | bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
             buffers.append(bytes(rest[position : position + length]))
             position += length
         return frame, tuple(buffers)
-    except (ValueError, TypeError, AttributeError, struct.error, RecursionError):
+    except (ValueError, TypeError, AttributeError, struct.error):
         raise Refused("This is no frame of the protocol.") from None
 
 
 def _is_identifier(value: Any) -> bool:
-    """True for a text that may be kept as a name for something."""
-    return isinstance(value, str) and len(value) <= MAX_IDENTIFIER
+    """True for a text that may be kept as a name for something. JSON can hold half a character, which
+    nothing can encode."""
+    return isinstance(value, str) and len(value) <= MAX_IDENTIFIER and value.isprintable()
 
 
-def _is_message(message: Any) -> bool:
-    """True for the parts that a Jupyter message needs to be sent on."""
-    if not isinstance(message, dict) or not isinstance(message.get("header"), dict):
-        return False
+def _message(given: Any) -> dict[str, dict[str, Any]]:
+    """Return the parts of a Jupyter message; Refused when it is none that can be sent on."""
+    message = given if isinstance(given, dict) else {}
+    parts = ("header", "parent_header", "metadata", "content")
+    message = {part: message.get(part, {}) for part in parts}
     header = message["header"]
-    names = all(_is_identifier(header.get(key)) for key in ("msg_id", "msg_type", "session"))
-    # It comes back with every message of the answer.
-    names = names and len(json.dumps(header)) <= MAX_HEADER
-    parts = ("parent_header", "metadata", "content")
-    return names and all(isinstance(message.get(part, {}), dict) for part in parts)
+    if not (
+        all(isinstance(part, dict) for part in message.values())
+        and all(_is_identifier(header.get(key)) for key in ("msg_id", "msg_type", "session"))
+        and all(value is None or _is_identifier(value) for value in header.values())
+        # A kernel takes the message for one of another protocol's, and does not answer it.
+        and str(header.get("version", "5")).startswith("5")
+        # It comes back with every message of the answer.
+        and len(json.dumps(header)) <= MAX_HEADER
+    ):
+        raise Refused("A request needs a Jupyter message.")
+    return message

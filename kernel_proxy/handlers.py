@@ -241,3 +241,16 @@ class SessionsHandler(ProxyHandler):
         """Shut one down."""
         await self.proxy.sessions.end(self.session_header())
         self.set_status(204)
+
+
+class NotFoundHandler(ProxyHandler):
+    """Every other address below the proxy's. The server's own page for them fails where a request was
+    refused before it was known whose it is (jupyter_server 2.21)."""
+
+    @authenticated
+    @authorized
+    def get(self) -> None:
+        """There is nothing."""
+        raise Refused("There is nothing at this address.", "not-found", 404)
+
+    head = post = put = patch = delete = get

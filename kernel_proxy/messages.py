@@ -20,6 +20,10 @@ ENDED_UNHEARD = (
     "The server was restarted while this cell ran, and the cell ended before it was back. Its "
     "variables are there; what it printed meanwhile, and its error if it had one, are lost."
 )
+REPLY_LOST = (
+    "This cell has ended, and the remote kernel could not say how: an error or a value of it holds text "
+    "that is no Unicode. Its variables are there."
+)
 DIED_UNSEEN = (
     "The remote kernel died while the server was away, nobody knows how; its variables are gone. A "
     "fresh one is being started: run the cells that define what you need again."

@@ -1,6 +1,7 @@
 """A session: one remote kernel with its event log and its tensors. It outlives the page."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -13,7 +14,7 @@ from . import execution, interrupts, journal, metrics
 from .adoption import adopt
 from .cell_time import CellTime
 from .cells import Cell, Cells
-from .errors import KernelDied, KernelStartFailed, ProxyError, Refused
+from .errors import AgentFailure, KernelDied, KernelStartFailed, ProxyError, Refused
 from .event_files import EventFiles
 from .event_log import EventLog
 from .exchange import Exchange
@@ -24,6 +25,7 @@ from .limits import Limits
 from .messages import death_sentence, error_reply, join, parts, refusal, too_many_cells
 from .record import Record
 from .replay import replay
+from .requests import check
 from .state import SessionFolder
 from .tensors import Budget, Tensors
 
@@ -214,7 +216,10 @@ class Session:
         """Return the names that page and kernel have exchanged; none while a cell runs."""
         if self.one_cell.locked() or self.execution_state == "busy":
             return []
-        return (await (await self.ready()).call("describe"))["names"]
+        with contextlib.suppress(AgentFailure):
+            # A cell may come in between and fail, which drops what waits behind it.
+            return (await (await self.ready()).call("describe"))["names"]
+        return []
 
     def _died(self, exitcode: int | None) -> None:
         kernel, self.kernel = self.kernel, None
@@ -338,7 +343,11 @@ class Session:
             return
         self._taken[identifier] = None
         while len(self._taken) > _REMEMBERED_REQUESTS:
-            del self._taken[next(iter(self._taken))]
+            oldest = next(iter(self._taken))
+            del self._taken[oldest]
+            if self.cells.find(oldest) is None:
+                # There are requests that a kernel does not answer.
+                self.under_way.pop(oldest, None)
         self.idle.touch()
         request = Request(channel, header, None if self.cells.open else time.monotonic())
         if channel in ("shell", "control") and header["msg_type"].endswith("_request"):
@@ -369,10 +378,11 @@ class Session:
     async def _handle(
         self, channel: str, message: dict[str, Any], buffers: tuple[bytes, ...]
     ) -> None:
-        header, content = message["header"], message.get("content") or {}
+        header, content = message["header"], message["content"]
         try:
             kind = header["msg_type"]
-            extras = (message.get("metadata") or {}).pop("torch", None)
+            check(channel, message)
+            extras = message["metadata"].pop("torch", None)
             if kind == "interrupt_request":
                 found = await interrupts.interrupt(self, content.get("cell"))
                 self.answer(channel, header, {"status": "ok", "found": found})
@@ -396,6 +406,8 @@ class Session:
             raise
         except ProxyError as error:
             self._answer_error(channel, header, error)
+        except RecursionError:
+            self._answer_error(channel, header, Refused("This request is nested too deeply."))
         except Exception as error:
             journal.fault(self._logger, "request failed", error, session=self.id[:6])
             self._answer_error(channel, header, ProxyError(f"{type(error).__name__}: {error}"))
@@ -413,9 +425,7 @@ class Session:
 
     async def _replay(self, channel: str, header: dict[str, Any], content: dict[str, Any]) -> None:
         cell = self.cells.get(content.get("cell"))
-        after, nbytes = content.get("after", 0), content.get("bytes", self._replay_bytes)
-        if type(after) is not int or type(nbytes) is not int:
-            raise Refused("`after` and `bytes` of a replay_request are whole numbers.")
+        after, nbytes = content.get("after") or 0, content.get("bytes") or self._replay_bytes
         reply, buffers = await replay(self.log, cell, after, min(nbytes, self._replay_bytes))
         self.answer(channel, header, reply, buffers=buffers)
 
@@ -474,8 +484,8 @@ class Session:
             self.record.save_cells_soon()
             if cell.interrupted and self.kernel:
                 self.run(interrupts.interrupt_begun(self.kernel, cell))
-        elif state == "idle" and cell.interrupted and self.kernel:
-            self.run(interrupts.settle_interrupted(self, self.kernel, cell))
+        elif state == "idle" and cell.reply is None and self.kernel:
+            self.run(interrupts.settle_unanswered(self, self.kernel, cell))
         elif kind == "input_request":
             cell.question = json.loads(message["header"])["msg_id"]
             self.record.save_cells()

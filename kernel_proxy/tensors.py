@@ -134,7 +134,7 @@ class Tensors:
                 and type(start) is int
                 and type(total) is int
                 and len(buffers) == 1
-                and 0 <= start < start + len(buffers[0]) <= total
+                and 0 <= start < start + len(buffers[0]) <= total >= 8
             ):
                 raise Refused(
                     "A part of an upload needs an ID, its place, the total and its bytes."
@@ -195,7 +195,7 @@ class Tensors:
         if tensors is None:
             yield None
             return
-        if tensors == "buffer" and buffers:
+        if tensors == "buffer" and buffers and len(buffers[0]) >= 8:
             # At most one frame: not counted.
             segment, close = Segment.create(len(buffers[0])), Segment.close
             segment.view[:] = buffers[0]
@@ -210,7 +210,7 @@ class Tensors:
             raise Refused("The arrays for this cell are not here; run the cell again.", "not-found")
         try:
             view = segment.view
-            start = _safetensors.header_size(view[:8]) if segment.size >= 8 else 0
+            start = _safetensors.header_size(view[:8])
             _safetensors.parse(view[:start], segment.size)
             yield segment.path
         except ValueError as error:

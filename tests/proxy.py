@@ -1,5 +1,6 @@
 """`jupyter torch-proxy` in a process of its own, started and ended as a user does it."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -18,22 +19,23 @@ class Proxy:
     After an end, `start()` starts it again, with what it was given before and at the same address.
     """
 
-    def __init__(self, *arguments, port=0, token=None, env=None, stderr=None):
-        self.arguments, self.port, self.env = arguments, port, env or {}
-        self.stderr = stderr
+    def __init__(self, *arguments, port=0, token=None, env=None, log=None):
+        """`log`: the file that its standard error is added to."""
+        self.arguments, self.port, self.env, self.log = arguments, port, env or {}, log
         self.token = token or secrets.token_urlsafe(24)
         self.start()
 
     def start(self):
         """Start it and wait until it listens."""
         command = [sys.executable, "-m", "kernel_proxy", "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [*command, "--origin", ORIGIN, *self.arguments],
-            stdout=subprocess.PIPE,
-            stderr=self.stderr,
-            text=True,
-            env={**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env},
-        )
+        with open(self.log, "a") if self.log else contextlib.nullcontext() as log:
+            self.process = subprocess.Popen(
+                [*command, "--origin", ORIGIN, *self.arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env},
+            )
         self.printed = ""
         while "In a notebook" not in self.printed:
             line = self.process.stdout.readline()

@@ -39,22 +39,19 @@ def logged(request, tmp_path, loop):
         format = request.param
 
         def __call__(self, *options, level="DEBUG"):
-            self.file = open(tmp_path / "log", "w+")  # noqa: SIM115
             proxy = Proxy(*options, "--log-format", self.format, "--log-level", level, token=TOKEN,
-                          env={"PYTHONPATH": str(tmp_path)}, stderr=self.file)  # fmt: skip
+                          env={"PYTHONPATH": str(tmp_path)}, log=tmp_path / "log")  # fmt: skip
             started.append(proxy)
             return proxy
 
         def read(self):
             started[-1].interrupt()
-            self.file.seek(0)
-            return self.file.read()
+            return (tmp_path / "log").read_text()
 
     made = Logged()
     yield made
     for proxy in started:
         proxy.interrupt()
-    made.file.close()
 
 
 def get(proxy, path, **headers):
