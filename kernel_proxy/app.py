@@ -1,16 +1,17 @@
 """The Jupyter Server extension: `%%torch` for pages of allowed origins."""
 
+import logging
 import tempfile
 from pathlib import Path
 
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
-from traitlets import Float, Instance, Int, List, Unicode, validate
+from traitlets import Bool, Float, Instance, Int, List, Unicode, validate
 
-from . import journal
+from . import journal, running
 from ._version import __version__
-from .auth import TokenIdentityProvider, Tokens, exact_origin
+from .admission import Admission
 from .channel import ChannelHandler
 from .handlers import (
     DescriptionHandler,
@@ -19,16 +20,20 @@ from .handlers import (
     PairHandler,
     SessionsHandler,
 )
+from .hosts import Hosts
 from .idle import Culling
 from .kernel_process import Processes
 from .limits import Limits
 from .monitoring import HealthHandler, MetricsHandler
+from .origins import exact_origin
+from .server import TorchProxyServer
 from .session import Session
 from .sessions import Sessions
 from .settings import Proxy
 from .state import State
 from .tensor_handler import TensorsHandler
 from .tensors import Budget
+from .tokens import DAY_S, Tokens
 
 
 class KernelProxy(ExtensionApp):
@@ -39,10 +44,26 @@ class KernelProxy(ExtensionApp):
 
     name = "kernel_proxy"
     proxy = Instance(Proxy, allow_none=True)
+    tokens = Instance(Tokens, allow_none=True)
+    _announcement: running.Announcement | None = None
 
     origins = List(Unicode(), help="origins of the pages to let in; each an exact one").tag(
         config=True
     )
+    site = Unicode(help="address of a page to let in, for which links are made").tag(config=True)
+    hosts = List(
+        Unicode(), help="names that this server has, such as gpu.example.org; addresses need none"
+    ).tag(config=True)
+    address = Unicode(
+        help="how pages reach this server, if not by the address that it listens at: that of a web "
+        "server in front of it"
+    ).tag(config=True)
+    token_lifetime = Float(
+        14, min=0.00001, help="days that the token of a page lives without being used"
+    ).tag(config=True)
+    shared_account = Bool(
+        help="let persons other than the first in, all of whom have the rights of one account"
+    ).tag(config=True)
     state = Unicode(
         help="folder that this server goes on from when it is started again: kernels run on unless "
         "it is ended by Ctrl-C"
@@ -96,23 +117,45 @@ class KernelProxy(ExtensionApp):
     def _exact(self, proposal):
         return [exact_origin(origin) for origin in proposal["value"]]
 
+    @validate("site")
+    def _has_an_origin(self, proposal):
+        if proposal["value"]:
+            exact_origin(proposal["value"])
+        return proposal["value"]
+
     def initialize_settings(self) -> None:
         """Build the proxy from what the server was started with."""
-        server = self.serverapp
         limits = self._limits()
         self._state = self._open_state()
-        budget = Budget(limits.shared_memory_bytes, self.log)
+        self.tokens = Tokens(self._state.folder, self.token_lifetime * DAY_S)
+        if expired := self.tokens.begin():
+            journal.note(self.log, "tokens expired", logging.WARNING, count=expired)
         sessions = Sessions(self._new_session, limits.max_sessions, self.log)
-        culling = Culling(sessions, limits, self._state, server.leave)
-        tokens = TokenIdentityProvider.tokens = Tokens(
-            *server.chosen, given=self._state.load_tokens(), keep=self._state.save_tokens
-        )
-        kernels = tuple(self.kernels) or (server.kernel_manager.default_kernel_name,)
         self.proxy = Proxy(
-            sessions, culling, tokens, set(self.origins), self.log, budget, kernels, limits
+            sessions,
+            Culling(sessions, limits, self._state, self._leave),
+            Admission(self.tokens, self.shared_account),
+            self._hosts(),
+            self.allowed_origins,
+            self.log,
+            Budget(limits.shared_memory_bytes, self.log),
+            tuple(self.kernels) or (self.serverapp.kernel_manager.default_kernel_name,),
+            limits,
         )
         self.settings["kernel_proxy"] = self.proxy
         sessions.restore(self._state.left())
+
+    @property
+    def allowed_origins(self) -> set[str]:
+        """The origins of the pages to let in."""
+        return {*self.origins, *([exact_origin(self.site)] if self.site else [])}
+
+    def _hosts(self) -> Hosts:
+        server = self.serverapp
+        # What the operator says, and not its default, which is True on any network (2.21). A hub says so
+        # for the servers that it starts.
+        everything = server.config.ServerApp.get("allow_remote_access") is True
+        return Hosts(self.hosts, server.allow_remote_access, everything)
 
     def _limits(self) -> Limits:
         return Limits(
@@ -129,11 +172,25 @@ class KernelProxy(ExtensionApp):
 
     def _open_state(self) -> State:
         """Return the state folder; StateInUse when another proxy has it."""
-        port = self.serverapp.port
-        if not self.state and port == 0:
-            # No page could find a later proxy, which would have another address.
-            return State(Path(tempfile.mkdtemp(prefix="torch-proxy-")), keep=False)
-        return State(Path(self.state or f"{jupyter_runtime_dir()}/torch-proxy-{port}"), keep=True)
+        folder, port = self.state, self.serverapp.port
+        if not folder and self._is_alone and port:
+            folder = f"{jupyter_runtime_dir()}/torch-proxy-{port}"
+        if folder:
+            return State(Path(folder), keep=True)
+        # No page could find a later proxy, which would have another address. Sessions in a server of
+        # other things end with it as its other kernels do.
+        return State(Path(tempfile.mkdtemp(prefix="torch-proxy-")), keep=False)
+
+    @property
+    def _is_alone(self) -> bool:
+        """True in `jupyter torch-proxy`, which has nothing else."""
+        return isinstance(self.serverapp, TorchProxyServer)
+
+    def _leave(self, why: str) -> None:
+        if self._is_alone:
+            self.serverapp.leave(why)
+        else:
+            self.log.warning("KernelProxy.exit_when_idle is for `jupyter torch-proxy` only")
 
     def _new_session(self, identifier: str, kernel: str | None) -> Session:
         server = self.serverapp
@@ -164,8 +221,33 @@ class KernelProxy(ExtensionApp):
             origins=",".join(self.proxy.origins),
             kernels=",".join(self.proxy.kernels),
         )
+        self._announcement = running.announce(
+            port=serverapp.port,
+            address=self.page_address,
+            state=str(self._state.folder.absolute()),
+            site=self.site,
+            origins=sorted(self.allowed_origins),
+            owner=self.proxy.admission.owner,
+            shared=self.shared_account,
+        )
         self.proxy.culling.proxy.begin()
         await self.proxy.sessions.resume()
+
+    @property
+    def page_address(self) -> str:
+        """Where pages find this server."""
+        server = self.serverapp
+        if self.address:
+            return self.address.rstrip("/")
+        everywhere = server.ip in ("", "0.0.0.0", "::", "*")  # noqa: S104
+        host = "127.0.0.1" if everywhere or server.ip == "localhost" else server.ip
+        scheme = "https" if server.certfile else "http"
+        host = f"[{host}]" if ":" in host else host
+        return f"{scheme}://{host}:{server.port}{server.base_url.rstrip('/')}"
+
+    def current_activity(self) -> bool:
+        """True while anything runs; the server does not shut itself down then."""
+        return any(session.is_busy for session in self.proxy.sessions)
 
     def initialize_handlers(self) -> None:
         """Everything lives below `kernel_proxy/api/v1/`."""
@@ -191,7 +273,9 @@ class KernelProxy(ExtensionApp):
         if self.proxy is None:
             return
         journal.note(self.log, "server ends")
-        if self._state.keep and not self.serverapp.ended:
+        if self._announcement:
+            self._announcement.withdraw()
+        if self._state.keep and not (self._is_alone and self.serverapp.ended):
             self.proxy.sessions.leave()
         else:
             await self.proxy.sessions.close()

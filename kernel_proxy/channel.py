@@ -60,6 +60,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
     def open(self, *args: str, **kwargs: str) -> None:
         """Wait for the token, not for long."""
         self.set_nodelay(True)
+        # Tornado's for an open WebSocket raises (6.6); that of ProxyHandler does nothing.
+        vars(self).pop("set_cookie", None)
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(self.proxy.limits.hello_s, self.close, 4408, "no hello")
 
@@ -93,8 +95,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
     async def _welcome(self, frame: dict[str, Any]) -> None:
         if frame.get("type") != "hello" or not isinstance(frame.get("token"), str):
             raise Refused("The first message of a channel is `hello` with a token.")
-        if not self.proxy.tokens.accepts(frame["token"]):
-            raise Refused("This server does not know the token.", "token", 401)
+        await self.admit(frame["token"], "execute")
         if frame.get("protocol") != PROTOCOL:
             raise Refused(
                 f"The page speaks protocol {frame.get('protocol')!r:.20} and this server {PROTOCOL}: "
@@ -151,6 +152,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         session = self._session
         if session is None:
             raise Refused("Nothing may be sent before `welcome`.")
+        self.proxy.admission.use(self)
         kind = frame.get("type")
         if kind == "request":
             channel = frame.get("channel")
@@ -203,6 +205,11 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         self._send({"type": "ended", "message": why})
         self.close(4410, "ended")
 
+    def put_out(self, why: str) -> None:
+        """Tell the page why its token is no good any more; its session goes on."""
+        self._send({"type": "ended", "reason": "token", "message": why})
+        self.close(4401, "token")
+
     def _refuse(self, reason: str, message: str) -> None:
         self._send({"type": "refused", "reason": reason, "message": message})
         self.close(4400, reason)
@@ -210,6 +217,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
     def on_close(self) -> None:
         """The page is gone; its session goes on."""
         self._deadline.cancel()
+        self.proxy.admission.forget(self)
         if self._sender:
             self._sender.cancel()
         if self._session:

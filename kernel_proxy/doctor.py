@@ -15,10 +15,10 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from . import gpu
 from .app import KernelProxy
-from .auth import exact_origin
-from .command import DEFAULT_PORT, TOKEN_VARIABLE
 from .finding import PROBLEM, Finding, ok, problem, warning
 from .kernel_check import check_kernel
+from .options import DEFAULT_PORT, TOKEN_VARIABLE
+from .origins import exact_origin
 from .page_check import check_address, who_answers
 from .segment import Segment
 

@@ -3,17 +3,20 @@
 import json
 import logging
 import time
+from http.client import responses
 from typing import Any
 from urllib.parse import urlsplit
 
-from jupyter_server.auth.decorator import allow_unauthenticated, authorized
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.web import HTTPError, authenticated
 
 from . import journal
 from ._version import __version__
-from .auth import RESOURCE, exact_origin
+from .admission import shown_token
 from .errors import ProxyError, Refused
+from .origins import exact_origin
 from .settings import PROTOCOL, Proxy
 
 _REQUEST_HEADERS = (
@@ -25,13 +28,12 @@ _MAX_ORIGINS = 64
 
 
 class ProxyHandler(JupyterHandler):
-    """Origin first, then token, then the proxy's resource; errors as JSON that the page can read.
+    """Origin first, then host, then token; errors as JSON that the page can read.
 
     The server's own CORS (jupyter_server 2.21) reflects any origin once one is allowed and drops
-    its headers on errors, so it is not used.
+    its headers on errors, so it is not used. Each method needs a token unless it is marked with
+    `allow_unauthenticated`; `authenticated` is a mark that jupyter_server looks for, no more.
     """
-
-    auth_resource = RESOURCE
 
     @property
     def proxy(self) -> Proxy:
@@ -63,52 +65,65 @@ class ProxyHandler(JupyterHandler):
     def check_xsrf_cookie(self) -> None:
         """No cookie is ever used, so there is none to be forged."""
 
-    def get_login_url(self) -> str:
-        """There is no login page; called where one would be shown."""
-        raise HTTPError(
-            401, "This server does not know the token. Connect again with the one that it printed."
-        )
+    def set_cookie(self, *args: Any, **kwargs: Any) -> None:
+        """None is ever set. The stock provider would, for each token that it knows."""
 
-    async def prepare(self):
-        """Refuse a page that is not listed before anything else is looked at."""
+    async def prepare(self) -> None:
+        """Refuse what is not let in, before any method runs. Not the base class's, which would show
+        a login page, take cookies, and let its own CORS in."""
+        self.current_user = self._jupyter_current_user = None
+        self.request.headers.pop("Cookie", None)
         if not self.origin_allowed:
             journal.note(
                 self.proxy.log, "origin refused", logging.WARNING, origin=self.origin[:200]
             )
-            raise HTTPError(403, "This origin is not allowed here.")
-        if not self.check_host():
+            raise Refused("This origin is not allowed here.", "origin", 403)
+        if not self.proxy.hosts.allow(self.request.host):
             raise Refused(
-                f"This server does not answer to the host name {self.request.host:.100}. A reverse "
-                "proxy in front of it has to send `Host: 127.0.0.1`.",
+                f"This server does not answer to the host name {self.request.host:.100}. Start it with "
+                "--host and that name, or have the reverse proxy in front of it send `Host: 127.0.0.1`.",
                 "host",
                 403,
             )
-        try:
-            return await super().prepare()
-        except HTTPError as error:
-            # The base class says 403 where a method other than GET lacks the token.
-            if error.status_code == 403 and self.current_user is None:
-                self.get_login_url()
-            raise
+        if "token" in self.request.arguments:
+            raise Refused("A token does not belong into a URL, where logs keep it.", "token", 401)
+        method = getattr(self, self.request.method.lower())
+        if not getattr(method, "__allow_unauthenticated", False):
+            await self.admit(shown_token(self), HTTP_METHOD_TO_AUTH_ACTION[self.request.method])
+
+    async def admit(self, token: str | None, action: str) -> None:
+        """Know who shows this token, and answer no longer than it is good; Refused otherwise."""
+        user = await self.proxy.admission.admit(self, token, action)
+        self.current_user = self._jupyter_current_user = user
+        self.proxy.admission.welcome(self, user)
+
+    def put_out(self, why: str) -> None:
+        """Cut an answer off whose token is no good any more; the next request says why."""
+        self.request.connection.close()
+
+    def on_finish(self) -> None:
+        """The answer is given."""
+        self.proxy.admission.forget(self)
 
     @allow_unauthenticated
     def options(self, *_: str) -> None:
         """Answer a preflight, which browsers send without the token."""
-        self.set_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
-        self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
-        self.set_header("Access-Control-Max-Age", "7200")
         self.set_status(204)
+        if self.origin is not None:
+            self.set_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
+            self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
+            self.set_header("Access-Control-Max-Age", "7200")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors are JSON; what went wrong inside is in the log only."""
         error = kwargs.get("exc_info", (None, None))[1]
         reason, message = "bad-request", "The server could not do this; its log says why."
         if isinstance(error, ProxyError):
-            status_code, reason, message = error.status, error.reason, str(error)
-            self.set_status(status_code)
+            reason, message = error.reason, str(error)
+            self.set_status(error.status)
         elif isinstance(error, HTTPError):
-            reason = {401: "token", 403: "origin", 404: "not-found"}.get(status_code, reason)
-            message = error.log_message or error.reason or message
+            # Not its own words, which are for the log.
+            message = f"The server says: {status_code} {responses.get(status_code, '')}.".strip()
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"reason": reason, "message": message}))
 
@@ -136,7 +151,6 @@ class DescriptionHandler(ProxyHandler):
     """What this server is, for a page that wants to connect."""
 
     @authenticated
-    @authorized
     def get(self) -> None:
         """Return name, version, protocol, kernels and limits."""
         self.finish(
@@ -165,15 +179,17 @@ class PairHandler(ProxyHandler):
             if len(self.request.body) > _MAX_PAIR_BYTES:
                 raise ValueError
             code = json.loads(self.request.body)["code"]
-            if not isinstance(code, str):
+            if not isinstance(code, str) or not code.isascii():
                 raise ValueError
         except (ValueError, KeyError, TypeError):
             raise Refused('The body of this request is `{"code": "ABCD-EFGH"}`.') from None
-        token = self.proxy.tokens.redeem(code)
+        token = self.proxy.admission.tokens.redeem(code, self.origin)
+        done = "code refused" if token is None else "page paired"
+        journal.note(self.proxy.log, done, origin=self.origin)
         if token is None:
             raise Refused(
-                "This code is wrong, used, or older than ten minutes. Restart the server for a new "
-                "one, or connect with its token.",
+                "This code is wrong, used, or older than ten minutes. `jupyter torch-proxy pair` on the "
+                "server makes a new one.",
                 "token",
                 403,
             )
@@ -185,7 +201,6 @@ class OriginsHandler(ProxyHandler):
     headless runner does with the page that it serves. A page can not: browsers name its origin."""
 
     @authenticated
-    @authorized
     def post(self) -> None:
         """Allow the origin that the header Torch-Origin names."""
         origin = self._wanted()
@@ -195,7 +210,6 @@ class OriginsHandler(ProxyHandler):
         self.set_status(204)
 
     @authenticated
-    @authorized
     def delete(self) -> None:
         """Allow it no more."""
         self.proxy.origins.discard(self._wanted())
@@ -217,7 +231,6 @@ class SessionsHandler(ProxyHandler):
     """The sessions of this server."""
 
     @authenticated
-    @authorized
     def get(self) -> None:
         """List them."""
         self.finish(
@@ -236,7 +249,6 @@ class SessionsHandler(ProxyHandler):
         )
 
     @authenticated
-    @authorized
     async def delete(self) -> None:
         """Shut one down."""
         await self.proxy.sessions.end(self.session_header())
@@ -248,7 +260,6 @@ class NotFoundHandler(ProxyHandler):
     refused before it was known whose it is (jupyter_server 2.21)."""
 
     @authenticated
-    @authorized
     def get(self) -> None:
         """There is nothing."""
         raise Refused("There is nothing at this address.", "not-found", 404)

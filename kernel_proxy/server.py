@@ -15,8 +15,6 @@ class TorchProxyServer(ServerApp):
     name = "jupyter-torch-proxy"
     default_services = ()
     load_other_extensions = False
-    #: The tokens that the operator has chosen.
-    chosen: list[str] = []
     #: It ends by Ctrl-C, or because it is idle: kernels are not to go on.
     ended = False
 

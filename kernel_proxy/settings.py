@@ -4,7 +4,8 @@ import logging
 import secrets
 from dataclasses import dataclass, field
 
-from .auth import Tokens
+from .admission import Admission
+from .hosts import Hosts
 from .idle import Culling
 from .limits import Limits
 from .sessions import Sessions
@@ -19,7 +20,8 @@ class Proxy:
 
     sessions: Sessions
     culling: Culling
-    tokens: Tokens
+    admission: Admission
+    hosts: Hosts
     origins: set[str]
     log: logging.Logger
     budget: Budget

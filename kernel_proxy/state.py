@@ -10,9 +10,6 @@ from typing import Any
 
 from .errors import StateInUse
 
-#: Hashes of tokens that are kept; each start without a token of the user's adds one.
-MAX_TOKENS = 64
-
 
 class State:
     """A folder for its owner alone, and for one proxy at a time.
@@ -22,7 +19,7 @@ class State:
 
     def __init__(self, folder: Path, keep: bool):
         self.keep = keep
-        self._folder = folder
+        self.folder = folder
         self._sessions = folder / "sessions"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_mode & 0o077:
@@ -57,32 +54,23 @@ class State:
                 shutil.rmtree(path, ignore_errors=True)
         return left
 
-    def load_tokens(self) -> list[bytes]:
-        """Return the hashes of tokens that earlier proxies have given out."""
-        return [bytes.fromhex(text) for text in _load(self._folder / "tokens.json") or []]
-
-    def save_tokens(self, hashes: list[bytes]) -> None:
-        """Keep the hashes of tokens, the newest last."""
-        if self.keep:
-            _save(self._folder / "tokens.json", [value.hex() for value in hashes[-MAX_TOKENS:]])
-
     def load(self, name: str) -> Any:
         """Return what was saved under `name`, or None."""
-        return _load(self._folder / f"{name}.json")
+        return load_json(self.folder / f"{name}.json")
 
     def save(self, name: str, content: Any) -> None:
         """Keep `content` under `name`, in the place of what was there."""
         if self.keep:
-            _save(self._folder / f"{name}.json", content)
+            save_json(self.folder / f"{name}.json", content)
 
     def remove(self) -> None:
         """Remove what is kept: nothing of this proxy goes on."""
         shutil.rmtree(self._sessions, ignore_errors=True)
-        for name in ("tokens.json", "ended.json", "lock"):
-            (self._folder / name).unlink(missing_ok=True)
+        for name in ("tokens.json", "tokens.lock", "ended.json", "lock"):
+            (self.folder / name).unlink(missing_ok=True)
         # A folder of the user's may hold other things.
         with contextlib.suppress(OSError):
-            self._folder.rmdir()
+            self.folder.rmdir()
 
 
 class SessionFolder:
@@ -98,25 +86,27 @@ class SessionFolder:
 
     def load(self, name: str) -> Any:
         """Return what was saved under `name`, or None."""
-        return _load(self._path / f"{name}.json")
+        return load_json(self._path / f"{name}.json")
 
     def save(self, name: str, content: Any) -> None:
         """Keep `content` under `name`, in the place of what was there."""
         if self.keep:
-            _save(self._path / f"{name}.json", content)
+            save_json(self._path / f"{name}.json", content)
 
     def remove(self) -> None:
         """Remove it all."""
         shutil.rmtree(self._path, ignore_errors=True)
 
 
-def _load(file: Path) -> Any:
+def load_json(file: Path) -> Any:
+    """Return what a file holds; None if it is not there."""
     with contextlib.suppress(FileNotFoundError):
         return json.loads(file.read_bytes())
     return None
 
 
-def _save(file: Path, content: Any) -> None:
+def save_json(file: Path, content: Any) -> None:
+    """Write a file for its owner alone."""
     # Whole or not at all, whenever this process is killed.
     fresh = file.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

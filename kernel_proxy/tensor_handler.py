@@ -3,7 +3,6 @@
 import asyncio
 import re
 
-from jupyter_server.auth.decorator import authorized
 from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
@@ -21,7 +20,6 @@ class TensorsHandler(ProxyHandler):
     """One stable URL for all tensors, so that the browser keeps one cached preflight."""
 
     @authenticated
-    @authorized
     async def get(self) -> None:
         """Stream the file of a handle, from `Torch-Start` on or a `Range` of it."""
         session = self.proxy.sessions.get(self.session_header())

@@ -16,7 +16,7 @@ ORIGIN = "http://page.example"
 class Proxy:
     """`jupyter torch-proxy`, from its start until its address is printed, and through its ends.
 
-    After an end, `start()` starts it again, with what it was given before and at the same address.
+    A variable of `env` that is None is not there. After an end, `start()` starts it again, with what it was given before and at the same address.
     """
 
     def __init__(self, *arguments, port=0, token=None, env=None, log=None):
@@ -28,13 +28,14 @@ class Proxy:
     def start(self):
         """Start it and wait until it listens."""
         command = [sys.executable, "-m", "kernel_proxy", "--port", str(self.port)]
+        environment = {**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env}
         with open(self.log, "a") if self.log else contextlib.nullcontext() as log:
             self.process = subprocess.Popen(
                 [*command, "--origin", ORIGIN, *self.arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env},
+                env={name: value for name, value in environment.items() if value is not None},
             )
         self.printed = ""
         while "In a notebook" not in self.printed:
@@ -51,6 +52,11 @@ class Proxy:
     def link(self):
         """The pairing link of `--site`."""
         return re.search(r"^Open: (\S+)$", self.printed, re.M)[1]
+
+    @property
+    def code(self):
+        """The pairing code."""
+        return re.search(r"^Code: (\S+)$", self.printed, re.M)[1]
 
     def stop(self):
         """End it as a service manager does."""

@@ -16,7 +16,7 @@ PATIENCE_S = 60
 class RawChannel:
     """A WebSocket to one session of a proxy. Frames that nobody has asked for yet are kept.
 
-    `more` goes into `hello`.
+    `more` goes into the `hello`.
     """
 
     def __init__(self, proxy, session=None, log=None, seq=0, token=None, **more):

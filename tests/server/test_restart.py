@@ -6,7 +6,7 @@ import os
 import psutil
 import pytest
 from native_notebook import NativeNotebook
-from native_transport import NativeTransport
+from pages import pair
 from processes import gone, wait_until
 from proxy import Proxy
 from raw_channel import RawChannel
@@ -305,18 +305,7 @@ def test_the_state_is_for_its_owner_alone(proxy, tmp_path):
 def test_tokens_are_known_again(tmp_path):
     proxy = Proxy("--state", str(tmp_path / "state"), "--site", "http://page.example")
 
-    def pair():
-        code = proxy.link.rpartition("code=")[2]
-        transport = NativeTransport(proxy.url, "http://page.example")
-        _, _, body = transport._request(
-            "POST",
-            "pair",
-            {"Content-Type": "application/json"},
-            json.dumps({"code": code}).encode(),
-        )
-        return json.loads(body)["token"]
-
-    paired = pair()
+    paired = pair(proxy, proxy.code)
     proxy.kill()
     assert paired not in (tmp_path / "state" / "tokens.json").read_text()
     # The token that the user chose is another one now, and the old one is none any more.

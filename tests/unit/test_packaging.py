@@ -149,6 +149,11 @@ def test_the_distribution_holds_both_ends(unpacked_sdist, tmp_path):
     ):
         assert name in inside
     assert not [name for name in inside if name.endswith(".ipynb")]
+    # An install changes nobody's Jupyter server: the extension is there, and off.
+    with zipfile.ZipFile(wheel) as archive:
+        [setting] = [name for name in inside if "/etc/jupyter/jupyter_server_config.d/" in name]
+        listed = json.loads(archive.read(setting))["ServerApp"]["jpserver_extensions"]
+    assert listed == {"kernel_proxy": False}
 
 
 def test_a_labextension_is_stale_when_missing_or_older_than_a_source(tmp_path):

@@ -326,7 +326,7 @@ class Channel:
         elif frame["type"] == "ended":
             if not self.is_waiting:
                 self._notice(frame["message"])
-            raise ConnectError(frame["message"], "ended")
+            raise ConnectError(frame["message"], frame.get("reason", "ended"))
         elif frame["type"] == "event":
             self._take_event(frame, buffers)
 
