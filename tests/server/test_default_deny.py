@@ -322,7 +322,9 @@ def test_a_login_of_the_server_is_no_login_of_the_proxy(kind, server, line):
     cookie = login.getheader("Set-Cookie").partition(";")[0]
     assert line.ask("GET", "/api/status", Cookie=cookie).status == 200
     for origin in (ORIGIN, None):
-        assert line.ask("GET", BASE, None, origin, Cookie=cookie).status == 401
+        for authorization in (None, "token wrong"):
+            assert line.ask("GET", BASE, authorization, origin, Cookie=cookie).status == 401
+        assert first_frame(server, "wrong", origin, Cookie=cookie) == "token"
     # A good token with it sets none, and clears none.
     for sent in (cookie, "username-127-0-0-1=broken"):
         reply = line.ask("GET", BASE, f"token {server.token}", ORIGIN, Cookie=sent)

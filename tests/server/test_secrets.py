@@ -38,7 +38,7 @@ def found_secrets(proxy):
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(proxy):
     opened = RawChannel(proxy, token=proxy.secrets["page"])
     opened.greet()
