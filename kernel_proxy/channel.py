@@ -11,6 +11,7 @@ from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from . import journal, metrics
+from ._version import __version__
 from .errors import ProxyError, Refused
 from .handlers import ProxyHandler
 from .session import Session
@@ -97,11 +98,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             raise Refused("The first message of a channel is `hello` with a token.")
         await self.admit(frame["token"], "execute")
         if frame.get("protocol") != PROTOCOL:
-            raise Refused(
-                f"The page speaks protocol {frame.get('protocol')!r:.20} and this server {PROTOCOL}: "
-                "install the same release of jupyterlite-torch on both sides.",
-                "protocol",
-            )
+            raise Refused(_other_protocol(frame.get("protocol")), "protocol")
         self._deadline.cancel()
         self.ws_connection.params.max_message_size = self.proxy.limits.message_bytes
         identifier, ended = str(frame.get("session")), self.proxy.culling.ended
@@ -243,6 +240,15 @@ def _parse(message: str | bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         return frame, tuple(buffers)
     except (ValueError, TypeError, AttributeError, struct.error):
         raise Refused("This is no frame of the protocol.") from None
+
+
+def _other_protocol(protocol: Any) -> str:
+    older = type(protocol) is not int or protocol < PROTOCOL
+    what = "page's site" if older else "server, with `pip install --upgrade jupyterlite-torch`"
+    return (
+        f"The page speaks protocol {protocol!r:.20} and this server (jupyterlite-torch {__version__}) "
+        f"{PROTOCOL}, which do not go together: update the {what}."
+    )
 
 
 def _is_identifier(value: Any) -> bool:

@@ -97,12 +97,7 @@ class Channel:
         # A page can read the errors of a plain fetch, and nothing of a WebSocket's.
         description = await describe(self._transport, self._headers())
         if description.get("protocol") != PROTOCOL:
-            raise ConnectError(
-                f"The server's jupyterlite-torch {description.get('version')} speaks protocol "
-                f"{description.get('protocol')} and this page {PROTOCOL}: install the same release on "
-                "both sides.",
-                "protocol",
-            )
+            raise ConnectError(_other_protocol(description), "protocol")
         self.limits = description["limits"]
 
     async def _hello(self):
@@ -454,6 +449,16 @@ async def _first_answer(socket):
         silence = 0
         if frame["type"] != "pong":
             return frame
+
+
+def _other_protocol(description):
+    version, protocol = description.get("version"), description.get("protocol")
+    older = not isinstance(protocol, int) or protocol < PROTOCOL
+    what = "server, with `pip install --upgrade jupyterlite-torch`" if older else "page's site"
+    return (
+        f"The server's jupyterlite-torch {version} speaks protocol {protocol} and this page {PROTOCOL}, "
+        f"which do not go together: update the {what}."
+    )
 
 
 def _lost(count):
