@@ -60,6 +60,15 @@ def too_many_cells(limit: int) -> Refused:
     )
 
 
+def replaced(generation: int) -> dict[str, Any]:
+    """Return the content of the reply to a cell that counts on a kernel that is gone."""
+    evalue = (
+        "The remote kernel died or was restarted before this cell ran there; its variables are gone. A "
+        "fresh one is there: run the cells that define what you need again."
+    )
+    return {**INTERRUPTED, "ename": "KernelDied", "evalue": evalue, "generation": generation}
+
+
 def refusal(error: ProxyError) -> dict[str, Any]:
     """Return the content of a reply that says what the proxy itself could not do."""
     return {

@@ -230,7 +230,7 @@ class Session:
             self._logger, "kernel died", logging.WARNING, session=self.id[:6], exitcode=exitcode
         )
         self.fail_requests("KernelDied", death_sentence(exitcode))
-        self.tensors.close()
+        # What it has exported can still be fetched, and uploads are the page's.
         self.run(self._replace(kernel, exitcode))
 
     async def _replace(self, kernel: Kernel, exitcode: int | None) -> None:
@@ -244,6 +244,8 @@ class Session:
     def fail_requests(self, ename: str, evalue: str) -> None:
         """Answer every request under way with an error."""
         error = {"ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}
+        # Of the next kernel, for which a page can send a cell at once.
+        error["generation"] = self.generation + 1
         for request in list(self.under_way.values()):
             if request.task and request.task is not asyncio.current_task():
                 request.task.cancel()
