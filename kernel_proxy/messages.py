@@ -92,6 +92,15 @@ def join(message: dict[str, bytes]) -> bytes:
     return b"{" + b",".join(b'"%b":%b' % (key.encode(), message[key]) for key in message) + b"}"
 
 
+def disk_full(why: str, memory: int) -> str:
+    """Say that what a session says is not kept on the disk."""
+    return (
+        f"The server's disk takes no more ({why}). Until it does, of what this notebook's cells say only "
+        f"the latest {memory / 2**20:.0f} MiB are kept for a page that is away. Make room there, or move "
+        "its state folder (--state)."
+    )
+
+
 def death_sentence(exitcode: int | None) -> str:
     """Say that the kernel died, and of what."""
     why = {-9: "killed, often because the machine ran out of memory", -11: "a segmentation fault"}

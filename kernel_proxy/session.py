@@ -22,7 +22,7 @@ from .idle import Idle, seconds_since
 from .kernel import Kernel
 from .kernel_process import KernelProcess, Processes
 from .limits import Limits
-from .messages import death_sentence, error_reply, join, parts, refusal, too_many_cells
+from .messages import death_sentence, disk_full, error_reply, join, parts, refusal, too_many_cells
 from .record import Record
 from .replay import replay
 from .requests import check
@@ -76,7 +76,7 @@ class Session:
         self.kernelspec = known.get("kernelspec") or processes.choose(kernelspec)
         files = EventFiles(folder.events, limits.event_log_bytes)
         memory = min(limits.event_memory_bytes, limits.event_log_bytes)
-        self.log = EventLog(files, memory, logger)
+        self.log = EventLog(files, memory, logger, self._disk_full)
         cells = folder.load("cells")
         self.cells = Cells(cells)
         self.tensors = Tensors(budget)
@@ -188,6 +188,13 @@ class Session:
                 },
             },
         )
+
+    def _disk_full(self, why: str) -> None:
+        running = self.cells.running
+        text = disk_full(why, self._limits.event_memory_bytes)
+        # What a cell says may come after its reply.
+        header = running[0].header if running else self.cells.last_header
+        self.emit("iopub", "notice", {"text": text}, header)
 
     @property
     def is_busy(self) -> bool:

@@ -19,9 +19,10 @@ class Proxy:
     After an end, `start()` starts it again, with what it was given before and at the same address.
     """
 
-    def __init__(self, *arguments, port=0, token=None, env=None, log=None):
-        """`log`: the file that its standard error is added to."""
+    def __init__(self, *arguments, port=0, token=None, env=None, log=None, before=()):
+        """`log`: the file that its standard error is added to; `before`: what comes before the command."""
         self.arguments, self.port, self.env, self.log = arguments, port, env or {}, log
+        self.before = before
         self.token = token or secrets.token_urlsafe(24)
         self.start()
 
@@ -30,7 +31,7 @@ class Proxy:
         command = [sys.executable, "-m", "kernel_proxy", "--port", str(self.port)]
         with open(self.log, "a") if self.log else contextlib.nullcontext() as log:
             self.process = subprocess.Popen(
-                [*command, "--origin", ORIGIN, *self.arguments],
+                [*self.before, *command, "--origin", ORIGIN, *self.arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

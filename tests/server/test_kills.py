@@ -4,6 +4,7 @@ test_left_behind.py and test_restart.py."""
 import asyncio
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def halfway(proxy, loop):
     relay.alter = watch
     yield notebook, lambda direction, action: waiting.append((direction, action))
     assert not waiting
-    notebook.wait(until(lambda: held(proxy.process.pid) == 0))
+    wait_until(notebook, lambda: held(proxy.process.pid) == 0)
     notebook.close()
     relay.close()
 
@@ -63,10 +64,11 @@ def held(pid):
     return sum(seen.values())
 
 
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.02)
+def wait_until(notebook, condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        notebook.wait(asyncio.sleep(0.02))
 
 
 def pid_of(notebook):
@@ -116,7 +118,7 @@ def test_kernel_during_a_download(halfway):
     # What it has handed over is there, whole.
     notebook.local("id(y)")
     assert (notebook.names["y"] == np.arange(8 * MIB)).all()
-    notebook.wait(until(lambda: notebook.connection.generation != generation))
+    wait_until(notebook, lambda: notebook.connection.generation != generation)
     assert notebook.torch("'y' in globals(), int(y[-1])") == (True, 8 * MIB - 1)
 
 
