@@ -8,7 +8,7 @@ from . import metrics
 from .cells import Cell
 from .errors import AgentFailure
 from .kernel import Kernel
-from .messages import INTERRUPTED
+from .messages import INTERRUPTED, replaced
 
 if TYPE_CHECKING:
     from .session import Session
@@ -33,6 +33,10 @@ async def execute(
     async with session.one_cell:
         cell.state = "running"
         kernel = await session.ready()
+        if extras.get("generation") not in (None, session.generation):
+            session.tensors.take_back(extras.get("push"))
+            session.answer("shell", cell.header, replaced(session.generation))
+            return
         try:
             cell.bytes_up = session.tensors.incoming_bytes(extras.get("push"), buffers)
             cell.conflict = await session.exchange.push(kernel, extras.get("push"), buffers)

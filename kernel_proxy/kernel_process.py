@@ -95,10 +95,11 @@ class KernelProcess:
 
     async def start(self, cwd: str, independent: bool) -> None:
         """Start it."""
-        descriptor = os.open(
-            self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600
-        )
+        descriptor = -1
         try:
+            descriptor = os.open(
+                self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600
+            )
             await self._manager.start_kernel(
                 cwd=cwd, independent=independent, stdout=descriptor, stderr=descriptor
             )
@@ -108,7 +109,8 @@ class KernelProcess:
                 f"The kernel {self.name!r} could not be started: {error}"
             ) from error
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def record(self) -> dict[str, Any] | None:
         """Say what `find` needs; None for a process that is not on this machine."""

@@ -60,6 +60,7 @@ def check(channel: str, message: dict[str, Any]) -> None:
         raise Refused("An execute_request needs `code`.")
     content["silent"] = bool(content.get("silent"))
     extras = _object("torch", message["metadata"].get("torch"))
+    _check("torch", extras, {"generation": int})
     _check("push", _object("push", extras.get("push")), _PUSH)
     _check("pull", _object("pull", extras.get("pull")), _PULL)
 

@@ -22,7 +22,7 @@ from .idle import Idle, seconds_since
 from .kernel import Kernel
 from .kernel_process import KernelProcess, Processes
 from .limits import Limits
-from .messages import death_sentence, error_reply, join, parts, refusal, too_many_cells
+from .messages import death_sentence, disk_full, error_reply, join, parts, refusal, too_many_cells
 from .record import Record
 from .replay import replay
 from .requests import check
@@ -76,7 +76,7 @@ class Session:
         self.kernelspec = known.get("kernelspec") or processes.choose(kernelspec)
         files = EventFiles(folder.events, limits.event_log_bytes)
         memory = min(limits.event_memory_bytes, limits.event_log_bytes)
-        self.log = EventLog(files, memory, logger)
+        self.log = EventLog(files, memory, logger, self._disk_full)
         cells = folder.load("cells")
         self.cells = Cells(cells)
         self.tensors = Tensors(budget)
@@ -189,6 +189,13 @@ class Session:
             },
         )
 
+    def _disk_full(self, why: str) -> None:
+        running = self.cells.running
+        text = disk_full(why, self._limits.event_memory_bytes)
+        # What a cell says may come after its reply.
+        header = running[0].header if running else self.cells.last_header
+        self.emit("iopub", "notice", {"text": text}, header)
+
     @property
     def is_busy(self) -> bool:
         """True while anything runs or waits to run: cells, what widgets have set off, a start."""
@@ -230,7 +237,7 @@ class Session:
             self._logger, "kernel died", logging.WARNING, session=self.id[:6], exitcode=exitcode
         )
         self.fail_requests("KernelDied", death_sentence(exitcode))
-        self.tensors.close()
+        # What it has exported can still be fetched, and uploads are the page's.
         self.run(self._replace(kernel, exitcode))
 
     async def _replace(self, kernel: Kernel, exitcode: int | None) -> None:
@@ -244,6 +251,8 @@ class Session:
     def fail_requests(self, ename: str, evalue: str) -> None:
         """Answer every request under way with an error."""
         error = {"ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}
+        # Of the next kernel, for which a page can send a cell at once.
+        error["generation"] = self.generation + 1
         for request in list(self.under_way.values()):
             if request.task and request.task is not asyncio.current_task():
                 request.task.cancel()

@@ -68,7 +68,17 @@ class Sessions:
                 "too-many",
                 429,
             )
-        session = self._sessions[identifier] = self._create(identifier, kernel)
+        try:
+            session = self._create(identifier, kernel)
+        except OSError as error:
+            raise Refused(
+                f"The server can not begin a session, because its state folder takes no more "
+                f"({error.strerror}). Make room there, or start it with another --state; then connect "
+                "again.",
+                "kernel-start",
+                503,
+            ) from None
+        self._sessions[identifier] = session
         journal.note(
             self._log, "session started", session=identifier[:6], kernel=session.kernelspec
         )

@@ -105,7 +105,10 @@ class Tensors:
             return self._handles[identifier]
         except KeyError:
             raise Refused(
-                "This tensor is not held any more; run the cell again.", "not-found", 404
+                "the server does not hold it for this page any more, as after a restart. Read it again, "
+                "or run the cell that made it again.",
+                "not-found",
+                404,
             ) from None
 
     def release_cell(self) -> None:
@@ -159,6 +162,12 @@ class Tensors:
         """Give up an upload, whole or not."""
         if upload := self._uploads.pop(identifier, None):
             self._close(upload.segment)
+
+    def take_back(self, push: dict[str, Any] | None) -> None:
+        """Give up what was uploaded for a cell that is not run."""
+        tensors = (push or {}).get("tensors")
+        if isinstance(tensors, dict):
+            self.drop(str(tensors.get("upload")))
 
     def _upload(self, identifier: str, size: int) -> Upload:
         upload = self._uploads.get(identifier)

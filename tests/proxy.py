@@ -19,9 +19,10 @@ class Proxy:
     A variable of `env` that is None is not there. After an end, `start()` starts it again, with what it was given before and at the same address.
     """
 
-    def __init__(self, *arguments, port=0, token=None, env=None, log=None):
-        """`log`: the file that its standard error is added to."""
+    def __init__(self, *arguments, port=0, token=None, env=None, log=None, before=()):
+        """`log`: the file that its standard error is added to; `before`: what comes before the command."""
         self.arguments, self.port, self.env, self.log = arguments, port, env or {}, log
+        self.before = before
         self.token = token or secrets.token_urlsafe(24)
         self.start()
 
@@ -31,7 +32,7 @@ class Proxy:
         environment = {**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env}
         with open(self.log, "a") if self.log else contextlib.nullcontext() as log:
             self.process = subprocess.Popen(
-                [*command, "--origin", ORIGIN, *self.arguments],
+                [*self.before, *command, "--origin", ORIGIN, *self.arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
