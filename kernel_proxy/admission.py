@@ -97,8 +97,8 @@ class Admission:
 
     def welcome(self, guest: Guest, user: User) -> None:
         """Put `guest` out when the page token of its user is no good any more."""
-        if isinstance(user, PageUser):
-            self._guests[guest] = user.token
+        if token := token_of(user):
+            self._guests[guest] = token
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
 
@@ -122,6 +122,11 @@ class Admission:
                 )
         if self._guests:
             self._timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._look)
+
+
+def token_of(user: User) -> str | None:
+    """Return the ID of the page token that a user has shown; None for users of the server itself."""
+    return user.token if isinstance(user, PageUser) else None
 
 
 def owner() -> str:

@@ -74,6 +74,9 @@ class KernelProxy(ExtensionApp):
         "default: the server's own",
     ).tag(config=True)
     max_sessions = Int(32, min=1, help="sessions at a time").tag(config=True)
+    max_sessions_per_token = Int(
+        16, min=1, help="those of them that the token of one page has opened"
+    ).tag(config=True)
     shared_memory = Int(
         8192, min=1, help="memory of all sessions for arrays on their way, in MiB"
     ).tag(config=True)
@@ -130,7 +133,9 @@ class KernelProxy(ExtensionApp):
         self.tokens = Tokens(self._state.folder, self.token_lifetime * DAY_S)
         if expired := self.tokens.begin():
             journal.note(self.log, "tokens expired", logging.WARNING, count=expired)
-        sessions = Sessions(self._new_session, limits.max_sessions, self.log)
+        sessions = Sessions(
+            self._new_session, limits.max_sessions, limits.max_sessions_per_token, self.log
+        )
         self.proxy = Proxy(
             sessions,
             Culling(sessions, limits, self._state, self._leave),
@@ -160,6 +165,7 @@ class KernelProxy(ExtensionApp):
     def _limits(self) -> Limits:
         return Limits(
             max_sessions=self.max_sessions,
+            max_sessions_per_token=self.max_sessions_per_token,
             shared_memory_bytes=self.shared_memory * 2**20,
             event_log_bytes=self.event_log * 2**20,
             max_queued=self.max_queued,

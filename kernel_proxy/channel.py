@@ -12,6 +12,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from . import journal, metrics
 from ._version import __version__
+from .admission import token_of
 from .errors import ProxyError, Refused
 from .handlers import ProxyHandler
 from .session import Session
@@ -106,7 +107,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         if why and frame.get("log") is not None:
             # It comes back to what is gone; its person is to know before a new one is used.
             raise Refused(why, "ended", 410)
-        session, new = self.proxy.sessions.open(identifier, frame.get("kernel"))
+        token = token_of(self.current_user)
+        session, new = self.proxy.sessions.open(identifier, frame.get("kernel"), token)
         try:
             await session.ready()
         except ProxyError:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
 from jupyter_server.base.handlers import JupyterHandler
-from tornado.web import HTTPError, authenticated
+from tornado.web import HTTPError, authenticated, stream_request_body
 
 from . import journal
 from ._version import __version__
@@ -23,10 +23,12 @@ _REQUEST_HEADERS = (
     "Authorization, Content-Type, Range, Torch-Session, Torch-Handle, Torch-Start, Torch-Rate"
 )
 _REPLY_HEADERS = "Content-Range, Content-Length, Torch-Length, Torch-Ratio"
-_MAX_PAIR_BYTES = 1024
+#: More than any request needs; only that of a pairing code has a body.
+MAX_BODY_BYTES = 1024
 _MAX_ORIGINS = 64
 
 
+@stream_request_body
 class ProxyHandler(JupyterHandler):
     """Origin first, then host, then token; errors as JSON that the page can read.
 
@@ -72,6 +74,9 @@ class ProxyHandler(JupyterHandler):
         """Refuse what is not let in, before any method runs. Not the base class's, which would show
         a login page, take cookies, and let its own CORS in."""
         self.current_user = self._jupyter_current_user = None
+        self.body = b""
+        # Called before any of it is read. A server of other things takes much more.
+        self.request.connection.set_max_body_size(MAX_BODY_BYTES)
         self.request.headers.pop("Cookie", None)
         if not self.origin_allowed:
             journal.note(
@@ -96,6 +101,10 @@ class ProxyHandler(JupyterHandler):
         user = await self.proxy.admission.admit(self, token, action)
         self.current_user = self._jupyter_current_user = user
         self.proxy.admission.welcome(self, user)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a part of the body."""
+        self.body += chunk
 
     def put_out(self, why: str) -> None:
         """Cut an answer off whose token is no good any more; the next request says why."""
@@ -176,9 +185,7 @@ class PairHandler(ProxyHandler):
         if self.origin is None:
             raise Refused("Pairing is for pages.", "origin", 403)
         try:
-            if len(self.request.body) > _MAX_PAIR_BYTES:
-                raise ValueError
-            code = json.loads(self.request.body)["code"]
+            code = json.loads(self.body)["code"]
             if not isinstance(code, str) or not code.isascii():
                 raise ValueError
         except (ValueError, KeyError, TypeError):

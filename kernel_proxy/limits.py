@@ -20,6 +20,8 @@ class Limits:
     #: The latest of them, in memory, in bytes.
     event_memory_bytes: int = 16 * 2**20
     max_sessions: int = 32
+    #: Those of them that one page token has opened.
+    max_sessions_per_token: int = 16
     #: A silent WebSocket is pinged so often; below the 60 s after which nginx cuts one.
     ping_every_s: float = 20
     #: Cells of a session that wait for their turn.

@@ -119,6 +119,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "shared_account": {"action": "store_true"},
     "state": {"metavar": "DIR"},
     "max_sessions": _COUNT,
+    "max_sessions_per_token": _COUNT,
     "shared_memory": _MIB,
     "event_log": _MIB,
     "max_queued": _COUNT,

@@ -14,18 +14,23 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 class Sessions:
     """Sessions by their ID; `create(identifier, kernel)` makes one, with a kernelspec of that name if
-    it is new, None for the first. At most `limit` of them."""
+    it is new, None for the first.
+
+    At most `limit` of them, and `limit_each` that one page token has opened since the proxy's start.
+    """
 
     def __init__(
         self,
         create: Callable[[str, str | None], Session],
         limit: int,
+        limit_each: int,
         log: logging.Logger,
     ):
         self._create = create
-        self._limit = limit
+        self._limit, self._limit_each = limit, limit_each
         self._log = log
         self._sessions: dict[str, Session] = {}
+        self._opened_by: dict[str, str] = {}
 
     def __iter__(self):
         # A page may have shut one down itself.
@@ -50,9 +55,11 @@ class Sessions:
             if isinstance(outcome, Exception):
                 journal.fault(self._log, "session left alone", outcome)
 
-    def open(self, identifier: str, kernel: str | None = None) -> tuple[Session, bool]:
-        """Return the session, and whether it was created for this call. Refused when it is there with
-        another kernelspec than `kernel`."""
+    def open(
+        self, identifier: str, kernel: str | None = None, token: str | None = None
+    ) -> tuple[Session, bool]:
+        """Return the session, and whether it was created for this call; `token` is the ID of the page
+        token that asks for it. Refused when it is there with another kernelspec than `kernel`."""
         self._sessions = {k: session for k, session in self._sessions.items() if not session.closed}
         if identifier in self._sessions:
             session = self._sessions[identifier]
@@ -68,6 +75,16 @@ class Sessions:
                 "too-many",
                 429,
             )
+        self._opened_by = {k: by for k, by in self._opened_by.items() if k in self._sessions}
+        if token and list(self._opened_by.values()).count(token) >= self._limit_each:
+            journal.limit(self._log, "--max-sessions-per-token")
+            raise Refused(
+                f"This page has opened {self._limit_each} sessions already, which is the limit for one "
+                "token. Start the server with a higher --max-sessions-per-token; sessions that nobody "
+                "uses end after --cull-after.",
+                "too-many",
+                429,
+            )
         try:
             session = self._create(identifier, kernel)
         except OSError as error:
@@ -79,6 +96,8 @@ class Sessions:
                 503,
             ) from None
         self._sessions[identifier] = session
+        if token:
+            self._opened_by[identifier] = token
         journal.note(
             self._log, "session started", session=identifier[:6], kernel=session.kernelspec
         )
@@ -88,6 +107,7 @@ class Sessions:
         """Shut a session down and forget it."""
         session = self.get(identifier)
         del self._sessions[identifier]
+        self._opened_by.pop(identifier, None)
         await session.close(why)
 
     async def close(self) -> None:

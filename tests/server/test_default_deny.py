@@ -314,6 +314,22 @@ def test_a_token_is_taken_from_the_header_alone(server, line, credentials):
         assert line.ask("POST", f"{BASE}sessions", None, origin, **form).status == 401
 
 
+def test_no_large_body_is_read(server, found, credentials):
+    """None is sent here, so whoever waits for it does not answer."""
+    for route in found:
+        for method in ("POST", "PUT", "DELETE") if route.pattern in RULES else ():
+            for name in ("none", "of a page", "of the server", "of the server, by another page"):
+                authorization, origin = credentials[name]
+                line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+                line.putrequest(method, route.path)
+                line.putheader("Content-Length", str(2**29))
+                line.putheader("Origin", origin)
+                line.putheader("Authorization", authorization or "")
+                line.endheaders()
+                assert line.getresponse().status in (400, 401, 403, 405)
+                line.close()
+
+
 def test_a_login_of_the_server_is_no_login_of_the_proxy(kind, server, line):
     """Its cookie goes with the requests of any page that the browser shows."""
     if kind != "ordinary":

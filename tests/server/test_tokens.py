@@ -210,6 +210,21 @@ def test_the_token_for_programs_is_printed_only_where_no_link_is(start_proxy, ru
     assert ask(proxy, token=token)[0] == ask(proxy, token=token, origin=None)[0] == 200
 
 
+def test_one_token_opens_so_many_sessions(start_proxy, runtime):
+    proxy = start_proxy("--site", ORIGIN, "--max-sessions-per-token", "1", env=runtime)
+    token = pair(proxy, proxy.code)
+    first, second = RawChannel(proxy, token=token), RawChannel(proxy, token=token)
+    answers = [first.greet(), second.greet()]
+    [refused] = [answer for answer in answers if answer["type"] == "refused"]
+    assert refused["reason"] == "too-many" and "--max-sessions-per-token" in refused["message"]
+    # It may come back to the one it has, and a program opens others.
+    program = RawChannel(proxy)
+    again = RawChannel(proxy, first.session, token=token)
+    assert again.greet()["type"] == program.greet()["type"] == "welcome"
+    for channel in (first, second, again, program):
+        channel.close()
+
+
 def test_revoking_all_voids_codes_too(proxy, command, new_page):
     token, _ = new_page()
     code = re.search(r"^Code: (\S+)$", command("pair", "--port", str(proxy.port)), re.M)[1]
