@@ -32,6 +32,7 @@ class Segment:
         if sys.platform == "linux":
             made = os.memfd_create("jupyterlite-torch", os.MFD_CLOEXEC)
             try:
+                os.fchmod(made, 0o600)
                 # A memfd's own descriptor is not counted as a writer, see `unshared`.
                 fd = os.open(f"/proc/self/fd/{made}", os.O_RDWR | os.O_CLOEXEC)
             finally:
