@@ -10,6 +10,7 @@ from . import metrics
 from .coding import Coder, worthwhile
 from .errors import Refused
 from .handlers import ProxyHandler
+from .segment import Segment
 
 #: Bytes handed to the socket at a time; larger gains nothing, smaller costs.
 SLICE_BYTES = 2**20
@@ -22,8 +23,13 @@ class TensorsHandler(ProxyHandler):
     @authenticated
     async def get(self) -> None:
         """Stream the file of a handle, from `Torch-Start` on or a `Range` of it."""
-        session = self.proxy.sessions.get(self.session_header())
-        segment = session.tensors.get(self.request.headers.get("Torch-Handle", ""))
+        tensors = self.proxy.sessions.get(self.session_header()).tensors
+        handle = self.request.headers.get("Torch-Handle", "")
+        # Closed, it wakes what waits for the page to read on.
+        with tensors.lend(handle, self.request.connection.stream.close) as segment:
+            await self._send(segment)
+
+    async def _send(self, segment: Segment) -> None:
         start, stop, ratio = 0, segment.size, None
         if (wanted := self.request.headers.get("Torch-Start")) is not None:
             start = _number(wanted, "Torch-Start", segment.size)

@@ -5,6 +5,7 @@ import logging
 import secrets
 import time
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jupyterlite_torch import _safetensors
@@ -19,11 +20,16 @@ CHANGED_PARTS = 3
 ABANDONED_AFTER_S = 60
 
 
+#: Pieces of shared memory of all sessions together; each takes an open file of this process.
+MAX_PIECES = 1000
+
+
 class Budget:
     """Shared memory that all sessions of a proxy may hold together: `total` bytes."""
 
     def __init__(self, total: int, log: logging.Logger):
         self.total, self.used, self._log = total, 0, log
+        self.pieces = 0
 
     def take(self, size: int) -> None:
         """Count `size` bytes more; Refused when there is no room for them."""
@@ -36,11 +42,21 @@ class Budget:
                 "too-large",
                 413,
             )
+        if self.pieces == MAX_PIECES:
+            journal.limit(self._log, "pieces of shared memory", used=self.pieces)
+            raise Refused(
+                f"{MAX_PIECES} arrays are on their way already, of all the pages of this server. Wait "
+                "until some of them have arrived, and run the cell again.",
+                "too-many",
+                429,
+            )
         self.used += size
+        self.pieces += 1
 
     def give_back(self, size: int) -> None:
         """Count `size` bytes less."""
         self.used -= size
+        self.pieces -= 1
 
 
 def _size(nbytes: int) -> str:
@@ -80,6 +96,9 @@ class Tensors:
         self._handles: dict[str, Segment] = {}
         self._peeked: set[str] = set()
         self._uploads: dict[str, Upload] = {}
+        #: What is being sent, and what ends that; and what of it was released meanwhile.
+        self._lent: list[tuple[Segment, Callable[[], None]]] = []
+        self._leaving: set[Segment] = set()
 
     def hold(self, path: str, size: int, peeked: bool = False) -> tuple[str, Segment]:
         """Take over `size` bytes of a segment that the agent has written; return its handle's ID and
@@ -122,7 +141,27 @@ class Tensors:
         if segment := self._handles.pop(identifier, None):
             self._close(segment)
 
+    @contextlib.contextmanager
+    def lend(self, identifier: str, end: Callable[[], None]) -> Iterator[Segment]:
+        """Give the segment of a handle to somebody who sends it. Its memory is there, and counted, until
+        that is done, also if it is released meanwhile. `end` is called when it has to end."""
+        segment = self.get(identifier)
+        self._lent.append((segment, end))
+        try:
+            yield segment
+        finally:
+            self._lent.remove((segment, end))
+            if segment in self._leaving and not self._is_lent(segment):
+                self._leaving.discard(segment)
+                self._close(segment)
+
+    def _is_lent(self, segment: Segment) -> bool:
+        return any(lent is segment for lent, _ in self._lent)
+
     def _close(self, segment: Segment) -> None:
+        if self._is_lent(segment):
+            self._leaving.add(segment)
+            return
         self._budget.give_back(segment.size)
         segment.close()
 
@@ -236,7 +275,9 @@ class Tensors:
                 self.drop(identifier)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Give everything back, and end what is being sent."""
+        for _, end in list(self._lent):
+            end()
         for identifier in list(self._handles):
             self.release(identifier)
         for identifier in list(self._uploads):

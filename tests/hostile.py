@@ -101,13 +101,13 @@ class RawSocket:
 
     def rest(self):
         """Return what comes until the other end closes."""
-        data = b""
+        data = bytearray()
         try:
-            while more := self.socket.recv(2**16):
+            while more := self.socket.recv(2**20):
                 data += more
         except ConnectionResetError:
             pass
-        return data
+        return bytes(data)
 
     def close(self):
         self.socket.close()
