@@ -10,6 +10,8 @@ DEMO_PYODIDE = $(if $(filter file,$(origin PYODIDE)),auto,$(PYODIDE))
 # several GB of CUDA to a machine without a GPU, too. With a GPU: make demo TORCH=torch
 # (an environment that has torch already is left alone).
 TORCH ?= torch==2.13.0
+# PyTorch of the kernels in `make compatibility`: the oldest that is supported.
+KERNEL_TORCH ?= torch==2.4.1
 SITE = lite_site/_output
 PYTEST_ARGS ?=
 
@@ -32,13 +34,14 @@ SITE_SOURCES := $(wildcard lite_site/notebooks/*.ipynb) jupyter-lite.json \
 	lite_site/build.py lite_site/pyodide.py
 
 .DELETE_ON_ERROR:
-.PHONY: help demo site test lint audit bench clean distclean environment chromium
+.PHONY: help demo site test compatibility lint audit bench clean distclean environment chromium
 
 help:
 	@echo 'make demo             the site and a proxy on this machine, paired, until Ctrl-C'
 	@echo 'make demo HEADLESS=1  run the quickstart notebook in headless Chromium and print it'
 	@echo 'make site             build the demo site into $(SITE) (PYODIDE=local, cdn or auto)'
 	@echo 'make test             all tests: unit, server, browser'
+	@echo 'make compatibility    the tests of what travels, with kernels of KERNEL_TORCH (torch==2.4.1)'
 	@echo 'make lint             ruff (with its security rules), prettier, tsc'
 	@echo 'make audit            known holes in what is installed, by pip-audit and npm audit'
 	@echo 'make bench            measure, and compare with what the browser itself can do'
@@ -55,6 +58,20 @@ site: $(SITE_BUILT)
 
 test: environment chromium site
 	$(PY) -m pytest $(wildcard tests/unit) $(wildcard tests/server) $(wildcard tests/browser) $(PYTEST_ARGS)
+
+# Kernels of an environment of their own, which takes the name of the default kernelspec. On Linux PyPI's
+# builds of torch bring several GB of CUDA.
+COMPATIBLE = build/compatibility
+COMPATIBLE_TESTS = test_kinds.py test_rules.py test_transfers.py test_patches.py \
+	test_remote_array.py test_preview.py test_background.py
+compatibility: environment
+	rm -rf $(COMPATIBLE)
+	$(PY) -m venv $(COMPATIBLE)/env
+	$(COMPATIBLE)/env/bin/python -m pip install --quiet --disable-pip-version-check \
+		'$(KERNEL_TORCH)' 'ipykernel>=7' 'numpy>=2'
+	$(COMPATIBLE)/env/bin/python -m ipykernel install --prefix $(COMPATIBLE) --name python3
+	JUPYTER_PATH=$(abspath $(COMPATIBLE))/share/jupyter $(PY) -m pytest \
+		$(addprefix tests/server/,$(COMPATIBLE_TESTS)) $(PYTEST_ARGS)
 
 lint: $(PYTHON_READY) $(NODE_READY)
 	$(PY) -m ruff check .

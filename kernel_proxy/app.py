@@ -1,5 +1,6 @@
 """The Jupyter Server extension: `%%torch` for pages of allowed origins."""
 
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -9,14 +10,22 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Bool, Float, Instance, Int, List, Unicode, default, validate
 
-from . import running
+from . import journal, running
+from ._version import __version__
 from .admission import Admission
 from .channel import ChannelHandler
-from .handlers import DescriptionHandler, OriginsHandler, PairHandler, SessionsHandler
+from .handlers import (
+    DescriptionHandler,
+    NotFoundHandler,
+    OriginsHandler,
+    PairHandler,
+    SessionsHandler,
+)
 from .hosts import Hosts
 from .idle import Culling
 from .kernel_process import Processes
 from .limits import Limits
+from .monitoring import HealthHandler, MetricsHandler
 from .origins import exact_origin
 from .server import TorchProxyServer
 from .session import Session
@@ -61,6 +70,11 @@ class KernelProxy(ExtensionApp):
         help="folder that this server goes on from when it is started again: kernels run on unless "
         "it is ended by Ctrl-C"
     ).tag(config=True)
+    kernels = List(
+        Unicode(),
+        help="kernelspecs that a notebook may choose from, the first for those that choose none; "
+        "default: the server's own",
+    ).tag(config=True)
     max_sessions = Int(32, min=1, help="sessions at a time").tag(config=True)
     max_sessions_per_token = Int(
         16, min=1, help="those of them that the token of one page has opened"
@@ -97,6 +111,13 @@ class KernelProxy(ExtensionApp):
         help="end this server and its kernels when nothing has run for so many minutes; 0 for never",
     ).tag(config=True)
 
+    ping_every = Float(
+        20,
+        min=0.1,
+        help="say something on a silent line so often, in seconds: sooner than what is between here "
+        "and a page cuts it",
+    ).tag(config=True)
+
     @default("address")
     def _address_of_a_hub(self):
         return os.environ.get("JUPYTERHUB_PUBLIC_URL", "")
@@ -115,10 +136,9 @@ class KernelProxy(ExtensionApp):
         """Build the proxy from what the server was started with."""
         limits = self._limits()
         self._state = self._open_state()
-        self._budget = Budget(limits.shared_memory_bytes)
         self.tokens = Tokens(self._state.folder, self.token_lifetime * DAY_S)
         if expired := self.tokens.begin():
-            self.log.warning("%d tokens of pages have expired since the last start", expired)
+            journal.note(self.log, "tokens expired", logging.WARNING, count=expired)
         sessions = Sessions(
             self._new_session, limits.max_sessions, limits.max_sessions_per_token, self.log
         )
@@ -129,6 +149,8 @@ class KernelProxy(ExtensionApp):
             self._hosts(),
             self.allowed_origins,
             self.log,
+            Budget(limits.shared_memory_bytes, self.log),
+            tuple(self.kernels) or (self.serverapp.kernel_manager.default_kernel_name,),
             limits,
         )
         self.settings["kernel_proxy"] = self.proxy
@@ -157,6 +179,7 @@ class KernelProxy(ExtensionApp):
             gpu_memory_share=self.gpu_memory_share,
             cull_after_s=self.cull_after * 60,
             exit_when_idle_s=self.exit_when_idle * 60,
+            ping_every_s=self.ping_every,
         )
 
     def _open_state(self) -> State:
@@ -181,26 +204,35 @@ class KernelProxy(ExtensionApp):
         else:
             self.log.warning("KernelProxy.exit_when_idle is for `jupyter torch-proxy` only")
 
-    def _new_session(self, identifier: str) -> Session:
+    def _new_session(self, identifier: str, kernel: str | None) -> Session:
         server = self.serverapp
         processes = Processes(
             server.kernel_spec_manager,
-            server.kernel_manager.default_kernel_name,
+            self.proxy.kernels,
             server.root_dir,
             independent=self._state.keep,
         )
         return Session(
             identifier,
+            kernel,
             self._state.session(identifier),
             processes,
             self.proxy.limits,
-            self._budget,
+            self.proxy.budget,
             self.proxy.culling.watch,
             self.log,
         )
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         """Go on with what an earlier proxy has left."""
+        journal.note(
+            self.log,
+            "server started",
+            version=__version__,
+            port=serverapp.port,
+            origins=",".join(self.proxy.origins),
+            kernels=",".join(self.proxy.kernels),
+        )
         self._announcement = running.announce(
             port=serverapp.port,
             address=self.page_address,
@@ -242,6 +274,9 @@ class KernelProxy(ExtensionApp):
                 (base + "origins", OriginsHandler),
                 (base + "tensors", TensorsHandler),
                 (base + "channel", ChannelHandler),
+                (base + "health", HealthHandler),
+                (base + "metrics", MetricsHandler),
+                ("/kernel_proxy(?:/.*)?", NotFoundHandler),
             ]
         )
 
@@ -249,6 +284,7 @@ class KernelProxy(ExtensionApp):
         """End all kernels, or leave them to the next proxy."""
         if self.proxy is None:
             return
+        journal.note(self.log, "server ends")
         if self._announcement:
             self._announcement.withdraw()
         if self._state.keep and not (self._is_alone and self.serverapp.ended):

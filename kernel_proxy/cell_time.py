@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from . import interrupts
+from . import interrupts, journal
 from .cells import Cell
 from .idle import duration
 
@@ -22,8 +23,9 @@ _INTERRUPTS = ("KeyboardInterrupt", "CancelledError")
 class CellTime:
     """Interrupts the cells of one session that run for more than `limit_s` seconds; 0 for no limit."""
 
-    def __init__(self, session: "Session", limit_s: float):
+    def __init__(self, session: "Session", limit_s: float, log: logging.Logger):
         self._session = session
+        self._log = log
         self._limit_s = limit_s
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -50,6 +52,7 @@ class CellTime:
             # Its values are on their way.
             return
         cell.over_time = True
+        journal.limit(self._log, "--max-cell-minutes", session=self._session.id[:6])
         self._set(cell, min(GRACE_S, self._limit_s), self._restart)
         text = f"Interrupted by the server: {self._why}"
         self._session.emit("iopub", "notice", {"text": text}, cell.header)

@@ -39,6 +39,9 @@ class Cell:
     conflict: list[str] = field(default_factory=list)
     #: Its reply, while its values come back.
     reply: dict[str, str] | None = None
+    #: Bytes of the arrays that came with it, and of those that it brings back.
+    bytes_up: int = 0
+    bytes_down: int = 0
     #: The page has asked for its end before its code began.
     interrupted: bool = False
     #: It was interrupted because it had run for as long as a cell may.
@@ -52,6 +55,14 @@ class Cell:
         """Its code begins."""
         self.state = "running"
         self.started = self.started or _now()
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran, by the wall clock, which a later proxy knows too; 0 if it never began."""
+        if not self.started or not self.ended:
+            return 0.0
+        ran = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
+        return max(0.0, ran.total_seconds())
 
     def describe(self) -> dict[str, Any]:
         """Say what a page is told about it."""
@@ -129,17 +140,18 @@ class Cells:
         """The number of the oldest event that a replay may need."""
         return min((cell.first for cell in self), default=None)
 
-    def end(self, identifier: str, status: str) -> None:
-        """The cell's reply is there."""
+    def end(self, identifier: str, status: str) -> Cell | None:
+        """The cell's reply is there; return the cell unless it has ended already."""
         cell = self.find(identifier)
         if cell is None or cell.state == "ended":
-            return
+            return None
         cell.state, cell.status, cell.ended = "ended", status, _now()
         cell.question = cell.extras = cell.reply = None
         self._done.append(identifier)
         unseen = [cell for cell in self if cell.state == "ended"]
         for old in unseen[:-MAX_UNSEEN]:
             del self._cells[old.id]
+        return cell
 
     def see(self, identifier: str) -> None:
         """A page has shown all of the cell."""

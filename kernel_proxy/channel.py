@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import json
 import struct
+import time
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from . import journal, metrics
+from ._version import __version__
 from .admission import token_of
 from .errors import ProxyError, Refused
 from .handlers import ProxyHandler
@@ -49,13 +52,13 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     @property
     def ping_interval(self) -> float:
-        """Seconds; below the 60 after which nginx cuts a silent connection."""
-        return 20
+        """Seconds."""
+        return self.proxy.limits.ping_every_s
 
     @property
     def ping_timeout(self) -> float:
-        """Seconds."""
-        return 20
+        """Seconds; tornado (6.6) takes none that is longer than the interval."""
+        return self.proxy.limits.ping_every_s
 
     def open(self, *args: str, **kwargs: str) -> None:
         """Wait for the token, not for long."""
@@ -69,6 +72,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         """Take a frame of the page."""
         try:
             frame, buffers = _parse(message)
+            plane = "tensors" if frame.get("type") == "upload" else "channel"
+            metrics.bytes_up(len(message), plane)
             if self._greeting is None:
                 # Not waited for: pings are answered while a kernel starts.
                 self._greeting = asyncio.create_task(self._greet(frame))
@@ -78,14 +83,16 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                 self._take(frame, buffers)
         except ProxyError as error:
             self._refuse(error.reason, str(error))
+        except RecursionError:
+            self._refuse("bad-request", "This frame is nested too deeply.")
 
     async def _greet(self, frame: dict[str, Any]) -> None:
         try:
             await self._welcome(frame)
         except ProxyError as error:
             self._refuse(error.reason, str(error))
-        except Exception:
-            self.proxy.log.exception("a channel could not be opened")
+        except Exception as error:
+            journal.fault(self.proxy.log, "channel not opened", error)
             self.close(1011)
 
     async def _welcome(self, frame: dict[str, Any]) -> None:
@@ -93,11 +100,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             raise Refused("The first message of a channel is `hello` with a token.")
         await self.admit(frame["token"], "execute")
         if frame.get("protocol") != PROTOCOL:
-            raise Refused(
-                f"The page speaks protocol {frame.get('protocol')!r:.20} and this server {PROTOCOL}: "
-                "install the same release of jupyterlite-torch on both sides.",
-                "protocol",
-            )
+            raise Refused(_other_protocol(frame.get("protocol")), "protocol")
         self._deadline.cancel()
         self.ws_connection.params.max_message_size = self.proxy.limits.message_bytes
         identifier, ended = str(frame.get("session")), self.proxy.culling.ended
@@ -105,7 +108,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         if why and frame.get("log") is not None:
             # It comes back to what is gone; its person is to know before a new one is used.
             raise Refused(why, "ended", 410)
-        session, new = self.proxy.sessions.open(identifier, token_of(self.current_user))
+        token = token_of(self.current_user)
+        session, new = self.proxy.sessions.open(identifier, frame.get("kernel"), token)
         try:
             await session.ready()
         except ProxyError:
@@ -151,10 +155,10 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         self.proxy.admission.use(self)
         kind = frame.get("type")
         if kind == "request":
-            message = frame.get("msg")
-            if frame.get("channel") not in _CHANNELS or not _is_message(message):
-                raise Refused("A request needs a channel and a Jupyter message.")
-            session.request(frame["channel"], message, buffers)
+            channel = frame.get("channel")
+            if channel not in _CHANNELS:
+                raise Refused("A request needs a channel.")
+            session.request(channel, _message(frame.get("msg")), buffers)
         elif kind == "upload":
             session.idle.touch()
             self._send(session.tensors.add_part(frame, buffers))
@@ -173,6 +177,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     async def _follow(self, session: Session, seq: int) -> None:
         """Send events as fast as the page takes them."""
+        since = time.monotonic()
         with contextlib.suppress(WebSocketClosedError):
             while True:
                 events = session.log.after(seq)
@@ -187,10 +192,13 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                         await self.write_message(b"".join((head, event.text, *event.buffers)), True)
                     else:
                         await self.write_message(event.text)
+                    metrics.event_sent(event, since)
 
     def _send(self, frame: dict[str, Any]) -> None:
         with contextlib.suppress(WebSocketClosedError):
-            self.write_message(json.dumps(frame))
+            sent = self.write_message(json.dumps(frame))
+            # Nobody waits for it, and that the page is gone is told by `on_close`.
+            sent.add_done_callback(lambda sent: sent.cancelled() or sent.exception())
 
     def dismiss(self, why: str) -> None:
         """Tell the page why its session ends."""
@@ -235,22 +243,39 @@ def _parse(message: str | bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
             buffers.append(bytes(rest[position : position + length]))
             position += length
         return frame, tuple(buffers)
-    except (ValueError, TypeError, AttributeError, struct.error, RecursionError):
+    except (ValueError, TypeError, AttributeError, struct.error):
         raise Refused("This is no frame of the protocol.") from None
 
 
+def _other_protocol(protocol: Any) -> str:
+    older = type(protocol) is not int or protocol < PROTOCOL
+    what = "page's site" if older else "server, with `pip install --upgrade jupyterlite-torch`"
+    return (
+        f"The page speaks protocol {protocol!r:.20} and this server (jupyterlite-torch {__version__}) "
+        f"{PROTOCOL}, which do not go together: update the {what}."
+    )
+
+
 def _is_identifier(value: Any) -> bool:
-    """True for a text that may be kept as a name for something."""
-    return isinstance(value, str) and len(value) <= MAX_IDENTIFIER
+    """True for a text that may be kept as a name for something. JSON can hold half a character, which
+    nothing can encode."""
+    return isinstance(value, str) and len(value) <= MAX_IDENTIFIER and value.isprintable()
 
 
-def _is_message(message: Any) -> bool:
-    """True for the parts that a Jupyter message needs to be sent on."""
-    if not isinstance(message, dict) or not isinstance(message.get("header"), dict):
-        return False
+def _message(given: Any) -> dict[str, dict[str, Any]]:
+    """Return the parts of a Jupyter message; Refused when it is none that can be sent on."""
+    message = given if isinstance(given, dict) else {}
+    parts = ("header", "parent_header", "metadata", "content")
+    message = {part: message.get(part, {}) for part in parts}
     header = message["header"]
-    names = all(_is_identifier(header.get(key)) for key in ("msg_id", "msg_type", "session"))
-    # It comes back with every message of the answer.
-    names = names and len(json.dumps(header)) <= MAX_HEADER
-    parts = ("parent_header", "metadata", "content")
-    return names and all(isinstance(message.get(part, {}), dict) for part in parts)
+    if not (
+        all(isinstance(part, dict) for part in message.values())
+        and all(_is_identifier(header.get(key)) for key in ("msg_id", "msg_type", "session"))
+        and all(value is None or _is_identifier(value) for value in header.values())
+        # A kernel takes the message for one of another protocol's, and does not answer it.
+        and str(header.get("version", "5")).startswith("5")
+        # It comes back with every message of the answer.
+        and len(json.dumps(header)) <= MAX_HEADER
+    ):
+        raise Refused("A request needs a Jupyter message.")
+    return message

@@ -4,7 +4,7 @@ import importlib
 import sys
 
 #: The module of each subcommand, loaded when it is asked for: that of the server takes a second.
-SUBCOMMANDS = {"pair": "pairing", "tokens": "token_list"}
+SUBCOMMANDS = {"doctor": "doctor", "pair": "pairing", "tokens": "token_list"}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,10 +1,12 @@
 """The events of a session on disk: files of consecutive events, each named by its first."""
 
 import contextlib
+import itertools
 import os
 import re
 import secrets
 import struct
+import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +30,8 @@ class Event:
     channel: str
     text: bytes
     buffers: tuple[bytes, ...]
+    #: When it came from the kernel, by this process' monotonic clock; 0 for one out of a file.
+    arrived: float = 0.0
 
     @classmethod
     def make(cls, seq: int, channel: str, message: bytes, buffers: tuple[bytes, ...]) -> "Event":
@@ -39,12 +43,17 @@ class Event:
             lengths,
             message,
         )
-        return cls(seq, channel, text, buffers)
+        return cls(seq, channel, text, buffers, time.monotonic())
+
+    @property
+    def size(self) -> int:
+        """How many bytes go to a page."""
+        return len(self.text) + sum(map(len, self.buffers))
 
     @property
     def nbytes(self) -> int:
         """The memory that it takes in the log, in bytes."""
-        return len(self.text) + sum(map(len, self.buffers)) + 64
+        return self.size + 64
 
 
 class EventFiles:
@@ -79,17 +88,23 @@ class EventFiles:
         return self._files[0][0] if self._files else self.last + 1
 
     def append(self, event: Event) -> None:
-        """Add the event that follows the last one. OSError where the disk takes no more."""
-        if not self._files or self._files[-1][1] >= self._file_bytes:
+        """Add an event, in a file of its own where it does not follow the last one. OSError, and nothing
+        added, where the disk takes no more."""
+        follows = self._files and event.seq == self.last + 1
+        if not follows or self._files[-1][1] >= self._file_bytes:
             self._begin(event.seq)
         elif self._fd < 0:
             self._fd = os.open(self._path(self._files[-1][0]), os.O_WRONLY | os.O_APPEND)
         lengths = struct.pack(f"<{len(event.buffers)}Q", *map(len, event.buffers))
         head = _HEAD.pack(len(event.text), len(event.buffers))
         data = b"".join((head, lengths, event.text, *event.buffers))
-        written = os.write(self._fd, data)
-        while written < len(data):
-            written += os.write(self._fd, memoryview(data)[written:])
+        try:
+            written = os.write(self._fd, data)
+            while written < len(data):
+                written += os.write(self._fd, memoryview(data)[written:])
+        except OSError:
+            self._cut_last()
+            raise
         self._files[-1][1] += len(data)
         self._nbytes += len(data)
         self.last = event.seq
@@ -102,6 +117,16 @@ class EventFiles:
         self._fd = os.open(self._path(seq), flags, 0o600)
         self._files.append([seq, 0])
 
+    def _cut_last(self) -> None:
+        """Remove what was written of an event that has found no room."""
+        first, size = self._files[-1]
+        if size:
+            os.ftruncate(self._fd, size)
+        else:
+            self.close()
+            self._files.pop()
+            self._path(first).unlink()
+
     def _drop(self) -> None:
         first, size = self._files.popleft()
         self._nbytes -= size
@@ -113,10 +138,15 @@ class EventFiles:
             self._drop()
 
     def after(self, seq: int) -> list[Event]:
-        """Return the events after `seq` of the one file that has the next one, oldest first."""
-        first = max((first for first, _ in self._files if first <= seq + 1), default=self.first)
-        events, _ = _parse(self._path(first).read_bytes(), first)
-        return events[max(0, seq + 1 - first) :]
+        """Return the events after `seq` of the first file that has any, oldest first."""
+        firsts = [first for first, _ in self._files]
+        for first, following in itertools.zip_longest(firsts, firsts[1:]):
+            # Between two files some may be missing, for which there was no room.
+            if following is None or following > seq + 1:
+                events, _ = _parse(self._path(first).read_bytes(), first)
+                if found := events[max(0, seq + 1 - first) :]:
+                    return found
+        return []
 
     def _cut_torn(self) -> int:
         """Cut off an event that was being written when its proxy was killed; return the last one's

@@ -3,27 +3,41 @@
 import asyncio
 import itertools
 import logging
+import time
 from collections import deque
+from collections.abc import Callable
 
+from . import journal
 from .event_files import Event, EventFiles
 
 #: Events that `after` returns at once, out of memory.
 BATCH = 64
+#: Seconds after which a full disk is tried again.
+RETRY_S = 5
 
 
 class EventLog:
     """Events of one session: the latest in `memory` bytes, and all of them in `files`, whose quota
-    gives up the oldest.
+    gives up the oldest. `on_full(why)` is called when the disk begins to take no more.
 
     `id` differs from log to log, so that a page can not ask one for what it saw in another.
     """
 
-    def __init__(self, files: EventFiles, memory: int, log: logging.Logger):
+    def __init__(
+        self,
+        files: EventFiles,
+        memory: int,
+        log: logging.Logger,
+        on_full: Callable[[str], None] = lambda why: None,
+    ):
         self.id = files.id
         self.last = files.last
         self._files: EventFiles | None = files
         self._memory = memory
         self._logger = log
+        self._on_full = on_full
+        #: When the disk is tried again that has taken no more; None while it takes all.
+        self._retry_at: float | None = None
         self._events: deque[Event] = deque()
         self._nbytes = 0
         self._forgotten = 0
@@ -40,12 +54,7 @@ class EventLog:
         """Add a message, given as the JSON text of `{header, parent_header, metadata, content}`."""
         self.last += 1
         event = Event.make(self.last, channel, message, buffers)
-        if self._files:
-            try:
-                self._files.append(event)
-            except OSError as error:
-                self._logger.error("no event goes to the disk any more: %s", error)
-                self.remove()
+        why = self._write(event)
         self._events.append(event)
         self._nbytes += event.nbytes
         while self._nbytes > self._memory and len(self._events) > 1:
@@ -54,6 +63,27 @@ class EventLog:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
+        if why:
+            self._on_full(why)
+
+    def _write(self, event: Event) -> str | None:
+        """Put an event on the disk; return why that could not be when it could before."""
+        full = self._retry_at is not None
+        if self._files is None or (full and time.monotonic() < self._retry_at):
+            return None
+        first = self._files.first
+        try:
+            self._files.append(event)
+            if self._files.first > max(first, self._forgotten + 1):
+                journal.limit(self._logger, "--event-log", lost=self._files.first - first)
+        except OSError as error:
+            self._retry_at = time.monotonic() + RETRY_S
+            if full:
+                return None
+            self._logger.error("events do not go to the disk for now: %s", error)
+            return error.strerror
+        self._retry_at = None
+        return None
 
     def forget(self, seq: int) -> None:
         """Drop the events up to `seq`: nobody needs them any more."""
@@ -68,7 +98,9 @@ class EventLog:
         seq = max(seq, self.first - 1)
         held = self.last + 1 - len(self._events)
         if seq + 1 < held and self._files:
-            return self._files.after(seq)
+            found = self._files.after(seq)
+            if found and found[0].seq < held:
+                return found
         start = max(0, seq + 1 - held)
         return list(itertools.islice(self._events, start, start + BATCH))
 

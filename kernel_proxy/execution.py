@@ -4,10 +4,11 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+from . import metrics
 from .cells import Cell
 from .errors import AgentFailure
 from .kernel import Kernel
-from .messages import INTERRUPTED
+from .messages import INTERRUPTED, replaced
 
 if TYPE_CHECKING:
     from .session import Session
@@ -32,7 +33,12 @@ async def execute(
     async with session.one_cell:
         cell.state = "running"
         kernel = await session.ready()
+        if extras.get("generation") not in (None, session.generation):
+            session.tensors.take_back(extras.get("push"))
+            session.answer("shell", cell.header, replaced(session.generation))
+            return
         try:
+            cell.bytes_up = session.tensors.incoming_bytes(extras.get("push"), buffers)
             cell.conflict = await session.exchange.push(kernel, extras.get("push"), buffers)
         except AgentFailure:
             if not cell.interrupted:
@@ -59,6 +65,9 @@ def _send(session: "Session", kernel: Kernel, cell: Cell, message: dict[str, Any
     session.record.save_cells()
     kernel.process.trim_output()
     kernel.send("shell", message)
+    request = session.under_way.get(cell.id)
+    if request and request.arrived is not None:
+        metrics.cell_sent(request.arrived)
 
 
 async def finish(session: "Session", kernel: Kernel, cell: Cell) -> None:
@@ -72,6 +81,8 @@ async def finish(session: "Session", kernel: Kernel, cell: Cell) -> None:
         content = json.loads(reply["content"])
         exported = (content.get("user_expressions") or {}).pop(_EXPORT, None)
         pulled, small = await session.exchange.pull(kernel, cell.id, cell.extras["pull"], exported)
+        tensors = pulled.get("tensors", ())
+        cell.bytes_down = sum(tensor["nbytes"] for tensor in tensors if not tensor.get("held"))
     finally:
         session.waiting.pop(cell.id, None)
     if exported:

@@ -1,6 +1,7 @@
 """HTTP: what all handlers share, the description, pairing, and the list of sessions."""
 
 import json
+import logging
 import time
 from http.client import responses
 from typing import Any
@@ -11,6 +12,7 @@ from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.web import HTTPError, authenticated, stream_request_body
 
+from . import journal
 from ._version import __version__
 from .admission import shown_token
 from .errors import ProxyError, Refused
@@ -77,7 +79,9 @@ class ProxyHandler(JupyterHandler):
         self.request.connection.set_max_body_size(MAX_BODY_BYTES)
         self.request.headers.pop("Cookie", None)
         if not self.origin_allowed:
-            self.proxy.log.warning("refused a page of origin %s", self.origin[:200])
+            journal.note(
+                self.proxy.log, "origin refused", logging.WARNING, origin=self.origin[:200]
+            )
             raise Refused("This origin is not allowed here.", "origin", 403)
         if not self.proxy.hosts.allow(self.request.host):
             raise Refused(
@@ -134,8 +138,15 @@ class ProxyHandler(JupyterHandler):
 
     def log_exception(self, typ, value, tb) -> None:
         """Refusals are not faults of the server."""
-        if not isinstance(value, ProxyError):
+        if isinstance(value, HTTPError):
             super().log_exception(typ, value, tb)
+        elif not isinstance(value, ProxyError):
+            journal.fault(self.proxy.log, "request failed", value, method=self.request.method)
+
+    def _request_summary(self) -> str:
+        """What tornado (6.6) puts into its log: without the query, where somebody may have written
+        a token."""
+        return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
 
     def session_header(self) -> str:
         """Return the session's ID that the request names."""
@@ -150,12 +161,13 @@ class DescriptionHandler(ProxyHandler):
 
     @authenticated
     def get(self) -> None:
-        """Return name, version, protocol and limits."""
+        """Return name, version, protocol, kernels and limits."""
         self.finish(
             {
                 "name": "jupyterlite-torch",
                 "version": __version__,
                 "protocol": PROTOCOL,
+                "kernels": self.proxy.kernels,
                 "limits": {
                     "message_bytes": self.proxy.limits.message_bytes,
                     "upload_bytes": self.proxy.limits.shared_memory_bytes,
@@ -174,11 +186,13 @@ class PairHandler(ProxyHandler):
             raise Refused("Pairing is for pages.", "origin", 403)
         try:
             code = json.loads(self.body)["code"]
-            if not isinstance(code, str):
+            if not isinstance(code, str) or not code.isascii():
                 raise ValueError
         except (ValueError, KeyError, TypeError):
             raise Refused('The body of this request is `{"code": "ABCD-EFGH"}`.') from None
         token = self.proxy.admission.tokens.redeem(code, self.origin)
+        done = "code refused" if token is None else "page paired"
+        journal.note(self.proxy.log, done, origin=self.origin)
         if token is None:
             raise Refused(
                 "This code is wrong, used, or older than ten minutes. `jupyter torch-proxy pair` on the "
@@ -246,3 +260,15 @@ class SessionsHandler(ProxyHandler):
         """Shut one down."""
         await self.proxy.sessions.end(self.session_header())
         self.set_status(204)
+
+
+class NotFoundHandler(ProxyHandler):
+    """Every other address below the proxy's. The server's own page for them fails where a request was
+    refused before it was known whose it is (jupyter_server 2.21)."""
+
+    @authenticated
+    def get(self) -> None:
+        """There is nothing."""
+        raise Refused("There is nothing at this address.", "not-found", 404)
+
+    head = post = put = patch = delete = get

@@ -1,6 +1,7 @@
 """Ends what nobody uses: sessions (`--cull-after`), and the proxy (`--exit-when-idle`)."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -146,7 +147,7 @@ class Ended:
         self._why[identifier] = why
         while len(self._why) > MAX_ENDED:
             del self._why[next(iter(self._why))]
-        self._state.save("ended", self._why)
+        self._save()
 
     def get(self, identifier: str) -> str | None:
         """Return the sentence about a session; None if it was not ended."""
@@ -155,6 +156,11 @@ class Ended:
     def forget(self, identifier: str) -> None:
         """A page was told, and has a new session under the old name."""
         if self._why.pop(identifier, None) is not None:
+            self._save()
+
+    def _save(self) -> None:
+        # Where the disk is full only a later proxy does not know of it.
+        with contextlib.suppress(OSError):
             self._state.save("ended", self._why)
 
 
@@ -192,7 +198,7 @@ class Culling:
         )
         self.ended.add(session.id, why)
         session.dismiss(why)
-        await self._sessions.end(session.id)
+        await self._sessions.end(session.id, "idle")
 
     def _any_busy(self) -> bool:
         return any(session.is_busy for session in self._sessions)

@@ -25,6 +25,7 @@ TARGET = "jupyterlite-torch-aside"
 # a comm calls this function and does nothing else.
 _ASIDE = """
 def serve():
+    import json
     import sys
     import zmq
     from IPython import get_ipython
@@ -33,13 +34,13 @@ def serve():
     def aside(comm, message):
         data = message["content"]["data"]
         export.release(data["release"])
-        answer = {"ok": None}
+        answer = None
         try:
             if data["method"]:
-                answer = agent.call(data["method"], data["arguments"]).payload
+                answer = agent.call(data["method"], data["arguments"]).text
         except BaseException as error:
-            answer = {"failure": f"{type(error).__name__}: {error}"}
-        comm.close(answer)
+            answer = json.dumps({"failure": f"{type(error).__name__}: {error}"})
+        comm.close({"answer": answer})
     agent.start()
     # Else 1,000 messages at most wait for a proxy that is late, and more are lost (ipykernel 7.4).
     publisher = kernel.iopub_thread

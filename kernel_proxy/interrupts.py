@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING
 
 from .cells import Cell
 from .kernel import Kernel
-from .messages import INTERRUPTED
+from .messages import INTERRUPTED, REPLY_LOST
 
 if TYPE_CHECKING:
     from .session import Session
 
 #: After which a cell that was interrupted at its very beginning, and goes on, is so once more.
 INTERRUPT_AGAIN_S = 0.3
+#: By then the reply to a cell has come that the kernel has called done on another socket before.
+REPLY_LATE_S = 1
 
 
 async def interrupt(session: "Session", identifier: object) -> str:
@@ -51,8 +53,16 @@ async def interrupt_begun(kernel: Kernel, cell: Cell) -> None:
         await kernel.interrupt()
 
 
-async def settle_interrupted(session: "Session", kernel: Kernel, cell: Cell) -> None:
-    """See that an interrupted cell gets a reply: a signal that comes between the kernel's own
-    lines takes it along (ipykernel 7.4)."""
+async def settle_unanswered(session: "Session", kernel: Kernel, cell: Cell) -> None:
+    """See that a cell gets a reply of which the kernel says that it is done. A signal that comes
+    between the kernel's own lines takes it along, and so does an error whose text holds half a
+    character (ipykernel 7.4)."""
+    if not cell.interrupted:
+        await asyncio.sleep(REPLY_LATE_S)
+        if cell.state == "ended" or cell.reply is not None:
+            return
     await kernel.flush()
-    session.settle([cell], "KeyboardInterrupt", "")
+    if cell.interrupted:
+        session.settle([cell], "KeyboardInterrupt", "")
+    else:
+        session.settle([cell], "ReplyLost", REPLY_LOST)

@@ -209,6 +209,7 @@ class Kernel:
             if not hmac.compare_digest(session.sign(parts), signature):
                 self._log.warning("dropped a message with a wrong signature on %s", channel)
                 continue
+            parts = [_unicode(part) for part in parts]
             parent = json.loads(parts[1])
             if channel == "iopub" and not parent:
                 # The kernel's own start; nobody's cell.
@@ -255,7 +256,8 @@ class Kernel:
         data = {"method": method, "arguments": json.dumps(arguments), "release": release}
         content = {"target_name": injection.TARGET, "data": data}
         reply = await self._ask("shell", "comm_open", content, subshell_id=self._subshell)
-        return _outcome(reply["data"])
+        answer = reply["data"]["answer"]
+        return _outcome(answer) if answer else {}
 
     async def _new_subshell(self) -> str:
         info = await self._ask("control", "kernel_info_request", {})
@@ -268,7 +270,8 @@ class Kernel:
 
     async def flush(self) -> None:
         """Return when the kernel has done, and answered, all that was sent on shell before."""
-        await self._execute("")
+        with contextlib.suppress(AgentFailure):
+            await self._execute("")
 
     async def forget_exports(self) -> None:
         """Give back the memory of what was exported to an earlier proxy."""
@@ -284,6 +287,11 @@ class Kernel:
             "stop_on_error": False,
         }
         reply = await self._ask("shell", "execute_request", content)
+        if reply["status"] == "aborted":
+            raise AgentFailure(
+                "A cell before this one failed, and the kernel dropped what waited behind it. Run this "
+                "one again."
+            )
         if reply["status"] != "ok":
             raise AgentFailure(f"{reply.get('ename')}: {reply.get('evalue')}")
         return reply
@@ -318,6 +326,17 @@ class Kernel:
         return message
 
 
+def _unicode(part: bytes) -> bytes:
+    """Return JSON as it may travel: of half a character, as in the name of a file that is no Unicode,
+    a kernel writes the byte that it stands for (jupyter_client 8.10), and a browser would end the
+    connection. Its escape in JSON means the same."""
+    try:
+        part.decode()
+    except UnicodeDecodeError:
+        return part.decode(errors="surrogateescape").encode(errors="backslashreplace")
+    return part
+
+
 def result(expression: dict[str, Any]) -> dict[str, Any]:
     """Return what the agent has returned, by the reply to a user expression that called it."""
     if expression["status"] != "ok":
@@ -327,7 +346,8 @@ def result(expression: dict[str, Any]) -> dict[str, Any]:
     return _outcome(expression["data"][AGENT_MIME_TYPE])
 
 
-def _outcome(answer: dict[str, Any]) -> dict[str, Any]:
+def _outcome(text: str) -> dict[str, Any]:
+    answer = json.loads(text)
     if "failure" in answer:
         raise AgentFailure(answer["failure"])
     return answer["ok"]

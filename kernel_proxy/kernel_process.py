@@ -15,7 +15,7 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 from jupyter_client.session import Session
 
-from .errors import KernelStartFailed
+from .errors import KernelStartFailed, Refused
 
 #: How much of what a process has printed is told when it can not be started, in characters.
 LAST_WORDS = 2000
@@ -25,19 +25,33 @@ MAX_OUTPUT_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class Processes:
-    """Starts kernels of one kernelspec in one directory, and finds those of an earlier proxy.
+    """Starts kernels in one directory, and finds those of an earlier proxy.
 
+    `names`: the kernelspecs that a page may choose from, the first for one that chooses none.
     `independent`: they outlive this proxy, however that ends.
     """
 
     specs: KernelSpecManager
-    name: str
+    names: tuple[str, ...]
     directory: str
     independent: bool
 
-    async def start(self, output: Path) -> "KernelProcess":
+    def choose(self, name: object) -> str:
+        """Return the kernelspec that a page means; Refused when it is not for pages."""
+        chosen = self.names[0] if name is None else str(name)
+        if chosen not in self.names:
+            there = ", ".join(map(repr, self.names))
+            raise Refused(
+                f"This server has no kernel {chosen[:100]!r} for notebooks; it has: {there}. Who "
+                "started it adds one with `--kernel NAME`.",
+                "kernel",
+                404,
+            )
+        return chosen
+
+    async def start(self, name: str, output: Path) -> "KernelProcess":
         """Start one; what the process itself prints goes to the file `output`."""
-        process = KernelProcess(self.specs, self.name, output)
+        process = KernelProcess(self.specs, self.choose(name), output)
         await process.start(self.directory, self.independent)
         return process
 
@@ -81,10 +95,11 @@ class KernelProcess:
 
     async def start(self, cwd: str, independent: bool) -> None:
         """Start it."""
-        descriptor = os.open(
-            self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600
-        )
+        descriptor = -1
         try:
+            descriptor = os.open(
+                self._output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600
+            )
             await self._manager.start_kernel(
                 cwd=cwd, independent=independent, stdout=descriptor, stderr=descriptor
             )
@@ -94,7 +109,8 @@ class KernelProcess:
                 f"The kernel {self.name!r} could not be started: {error}"
             ) from error
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def record(self) -> dict[str, Any] | None:
         """Say what `find` needs; None for a process that is not on this machine."""

@@ -22,6 +22,8 @@ class Limits:
     max_sessions: int = 32
     #: Those of them that one page token has opened.
     max_sessions_per_token: int = 16
+    #: A silent WebSocket is pinged so often; below the 60 s after which nginx cuts one.
+    ping_every_s: float = 20
     #: Cells of a session that wait for their turn.
     max_queued: int = 100
     #: How long the code of a cell may run, in seconds; 0 for any time.

@@ -20,6 +20,10 @@ ENDED_UNHEARD = (
     "The server was restarted while this cell ran, and the cell ended before it was back. Its "
     "variables are there; what it printed meanwhile, and its error if it had one, are lost."
 )
+REPLY_LOST = (
+    "This cell has ended, and the remote kernel could not say how: an error or a value of it holds text "
+    "that is no Unicode. Its variables are there."
+)
 DIED_UNSEEN = (
     "The remote kernel died while the server was away, nobody knows how; its variables are gone. A "
     "fresh one is being started: run the cells that define what you need again."
@@ -56,6 +60,15 @@ def too_many_cells(limit: int) -> Refused:
     )
 
 
+def replaced(generation: int) -> dict[str, Any]:
+    """Return the content of the reply to a cell that counts on a kernel that is gone."""
+    evalue = (
+        "The remote kernel died or was restarted before this cell ran there; its variables are gone. A "
+        "fresh one is there: run the cells that define what you need again."
+    )
+    return {**INTERRUPTED, "ename": "KernelDied", "evalue": evalue, "generation": generation}
+
+
 def refusal(error: ProxyError) -> dict[str, Any]:
     """Return the content of a reply that says what the proxy itself could not do."""
     return {
@@ -77,6 +90,15 @@ def error_reply(session: str, cell: Cell, ename: str, evalue: str) -> dict[str, 
 def join(message: dict[str, bytes]) -> bytes:
     """Return the JSON text of a message in parts."""
     return b"{" + b",".join(b'"%b":%b' % (key.encode(), message[key]) for key in message) + b"}"
+
+
+def disk_full(why: str, memory: int) -> str:
+    """Say that what a session says is not kept on the disk."""
+    return (
+        f"The server's disk takes no more ({why}). Until it does, of what this notebook's cells say only "
+        f"the latest {memory / 2**20:.0f} MiB are kept for a page that is away. Make room there, or move "
+        "its state folder (--state)."
+    )
 
 
 def death_sentence(exitcode: int | None) -> str:

@@ -26,12 +26,29 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=DEFAULT_PORT, help="default %(default)s; 0 takes a free one")
     add("--ip", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add("--token-file", help="a file that holds the token for programs")
-    add("--kernel", default="python3", help="kernelspec of the sessions (default %(default)s)")
+    add("--certfile", metavar="FILE", help="a certificate in PEM, to be reached by https")
+    add("--keyfile", metavar="FILE", help="its key")
+    add(
+        "--self-signed",
+        action="store_true",
+        help="https with a certificate for localhost, made once; browsers ask before they trust it",
+    )
     add("--directory", default=os.getcwd(), help="where kernels start (default: here)")
     for name, reading in SETTINGS.items():
         # Absent, so that the default stands in one place, and a configuration file can set it.
         add(_option(name), dest=name, default=argparse.SUPPRESS, help=_help(name), **reading)
-    add("--log-level", default="WARN", help="DEBUG, INFO, WARN or ERROR (default %(default)s)")
+    add(
+        "--log-level",
+        default="INFO",
+        choices=("DEBUG", "INFO", "WARN", "ERROR"),
+        help="how much is told on standard error (default %(default)s)",
+    )
+    add(
+        "--log-format",
+        default="text",
+        choices=("text", "json"),
+        help="json: one object for each line (default %(default)s)",
+    )
     return made
 
 
@@ -65,6 +82,13 @@ def _days(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds, 0.1 at least")
+    return value
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -90,6 +114,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "origins": {"metavar": "ORIGIN", "action": "append"},
     "hosts": {"metavar": "NAME", "action": "append"},
     "address": {"metavar": "URL"},
+    "kernels": {"metavar": "NAME", "action": "append"},
     "token_lifetime": {"type": _days, "metavar": "DAYS"},
     "shared_account": {"action": "store_true"},
     "state": {"metavar": "DIR"},
@@ -102,4 +127,5 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gpu_memory_share": {"type": _share, "metavar": "FRACTION"},
     "cull_after": _MINUTES,
     "exit_when_idle": _MINUTES,
+    "ping_every": {"type": _seconds, "metavar": "SECONDS"},
 }

@@ -7,6 +7,9 @@ from traitlets import default
 
 from .auth import ProxyOnlyAuthorizer, TokenIdentityProvider
 
+#: Seconds in which a request has to be here, its head and its body each.
+REQUEST_S = 20
+
 
 class TorchProxyServer(ServerApp):
     """What `jupyter torch-proxy` runs."""
@@ -25,6 +28,12 @@ class TorchProxyServer(ServerApp):
     @default("identity_provider_class")
     def _identity_provider_class(self):
         return TokenIdentityProvider
+
+    def init_httpserver(self) -> None:
+        """Nobody keeps a connection by not going on with a request (tornado 6.6: for an hour)."""
+        super().init_httpserver()
+        parameters = self.http_server.conn_params
+        parameters.header_timeout = parameters.body_timeout = REQUEST_S
 
     def init_signal(self) -> None:
         """Ctrl-C ends it and its kernels, with no question and also without a terminal."""

@@ -1,18 +1,20 @@
 """A session: one remote kernel with its event log and its tensors. It outlives the page."""
 
 import asyncio
+import contextlib
 import json
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from . import execution, interrupts
+from . import execution, interrupts, journal, metrics
 from .adoption import adopt
 from .cell_time import CellTime
 from .cells import Cell, Cells
-from .errors import KernelDied, ProxyError, Refused
+from .errors import AgentFailure, KernelDied, KernelStartFailed, ProxyError, Refused
 from .event_files import EventFiles
 from .event_log import EventLog
 from .exchange import Exchange
@@ -20,9 +22,10 @@ from .idle import Idle, seconds_since
 from .kernel import Kernel
 from .kernel_process import KernelProcess, Processes
 from .limits import Limits
-from .messages import death_sentence, error_reply, join, parts, refusal, too_many_cells
+from .messages import death_sentence, disk_full, error_reply, join, parts, refusal, too_many_cells
 from .record import Record
 from .replay import replay
+from .requests import check
 from .state import SessionFolder
 from .tensors import Budget, Tensors
 
@@ -43,6 +46,8 @@ class Request:
 
     channel: str
     header: dict[str, Any]
+    #: When it came, by the monotonic clock; None for a cell that waits for another one.
+    arrived: float | None = None
     task: asyncio.Task[None] | None = None
 
 
@@ -56,6 +61,7 @@ class Session:
     def __init__(
         self,
         identifier: str,
+        kernelspec: str | None,
         folder: SessionFolder,
         processes: Processes,
         limits: Limits,
@@ -67,9 +73,10 @@ class Session:
         self.id = identifier
         self.created = datetime.fromisoformat(known.get("created") or datetime.now(UTC).isoformat())
         self.generation = known.get("generation", 0)
+        self.kernelspec = known.get("kernelspec") or processes.choose(kernelspec)
         files = EventFiles(folder.events, limits.event_log_bytes)
         memory = min(limits.event_memory_bytes, limits.event_log_bytes)
-        self.log = EventLog(files, memory, logger)
+        self.log = EventLog(files, memory, logger, self._disk_full)
         cells = folder.load("cells")
         self.cells = Cells(cells)
         self.tensors = Tensors(budget)
@@ -83,7 +90,7 @@ class Session:
         self._processes = processes
         self._limits = limits
         self._replay_bytes = limits.message_bytes // 4
-        self.cell_time = CellTime(self, limits.max_cell_s)
+        self.cell_time = CellTime(self, limits.max_cell_s, logger)
         self._logger = logger
         self.kernel: Kernel | None = None
         self.starting: Kernel | None = None
@@ -108,6 +115,16 @@ class Session:
                 self._refuse_closed()
                 try:
                     self.kernel = await self._start()
+                except KernelStartFailed as error:
+                    journal.note(
+                        self._logger,
+                        "kernel not started",
+                        logging.WARNING,
+                        session=self.id[:6],
+                        kernel=self.kernelspec,
+                        reason=error.reason,
+                    )
+                    raise
                 finally:
                     self.idle.touch()
                 self.execution_state = "idle"
@@ -129,7 +146,7 @@ class Session:
                 self.idle.begin(self._quiet_s)
 
     async def _start(self) -> Kernel:
-        process = await self._processes.start(self._folder.output)
+        process = await self._processes.start(self.kernelspec, self._folder.output)
         if self.closed:
             await process.end()
             self._refuse_closed()
@@ -161,6 +178,7 @@ class Session:
             {
                 "created": self.created.isoformat(),
                 "generation": self.generation,
+                "kernelspec": self.kernelspec,
                 "kernel": process
                 and {
                     "process": process,
@@ -170,6 +188,13 @@ class Session:
                 },
             },
         )
+
+    def _disk_full(self, why: str) -> None:
+        running = self.cells.running
+        text = disk_full(why, self._limits.event_memory_bytes)
+        # What a cell says may come after its reply.
+        header = running[0].header if running else self.cells.last_header
+        self.emit("iopub", "notice", {"text": text}, header)
 
     @property
     def is_busy(self) -> bool:
@@ -190,6 +215,7 @@ class Session:
             "id": self.id,
             "created": self.created.isoformat(),
             "generation": self.generation,
+            "kernel": self.kernelspec,
             **{key: value for key, value in kernel.items() if key not in ("pid", "names")},
         }
 
@@ -197,15 +223,21 @@ class Session:
         """Return the names that page and kernel have exchanged; none while a cell runs."""
         if self.one_cell.locked() or self.execution_state == "busy":
             return []
-        return (await (await self.ready()).call("describe"))["names"]
+        with contextlib.suppress(AgentFailure):
+            # A cell may come in between and fail, which drops what waits behind it.
+            return (await (await self.ready()).call("describe"))["names"]
+        return []
 
     def _died(self, exitcode: int | None) -> None:
         kernel, self.kernel = self.kernel, None
         if self.closed or kernel is None:
             return
-        self._logger.warning("kernel of session %s died with exit code %s", self.id[:6], exitcode)
+        metrics.kernel_died()
+        journal.note(
+            self._logger, "kernel died", logging.WARNING, session=self.id[:6], exitcode=exitcode
+        )
         self.fail_requests("KernelDied", death_sentence(exitcode))
-        self.tensors.close()
+        # What it has exported can still be fetched, and uploads are the page's.
         self.run(self._replace(kernel, exitcode))
 
     async def _replace(self, kernel: Kernel, exitcode: int | None) -> None:
@@ -213,12 +245,14 @@ class Session:
         try:
             await self.ready()
         except ProxyError as error:
-            self._logger.error("session %s: %s", self.id[:6], error)
+            journal.fault(self._logger, "session failed", error, session=self.id[:6])
         self.emit("iopub", "kernel_died", {"exitcode": exitcode, "generation": self.generation})
 
     def fail_requests(self, ename: str, evalue: str) -> None:
         """Answer every request under way with an error."""
         error = {"ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}
+        # Of the next kernel, for which a page can send a cell at once.
+        error["generation"] = self.generation + 1
         for request in list(self.under_way.values()):
             if request.task and request.task is not asyncio.current_task():
                 request.task.cancel()
@@ -230,19 +264,36 @@ class Session:
         await self.restart(why)
         self.emit("iopub", "kernel_died", {"exitcode": None, "generation": self.generation})
 
-    async def restart(self, why: str = "The remote kernel was restarted.") -> None:
-        """Replace the kernel by a fresh one. `why` is the error of what was under way."""
+    def expect_kernel(self, name: str | None) -> None:
+        """See that a page that names a kernelspec gets that one; Refused otherwise."""
+        if name is not None and self._processes.choose(name) != self.kernelspec:
+            raise Refused(
+                f"This notebook's session runs with the kernel {self.kernelspec!r}, not {name!r}. "
+                f"Connect without `--kernel` to go on with it; then `%torch restart --kernel {name}` "
+                "changes it, which loses its variables.",
+                "kernel",
+                409,
+            )
+
+    async def restart(
+        self, why: str = "The remote kernel was restarted.", kernelspec: str | None = None
+    ) -> None:
+        """Replace the kernel by a fresh one, of another kernelspec if one is named. `why` is the
+        error of what was under way."""
+        chosen = self._processes.choose(kernelspec or self.kernelspec)
         async with self._ready:
             await self._go_on()
             kernel, self.kernel = self.kernel, None
+            self.kernelspec = chosen
         self.fail_requests("KernelRestarted", why)
         self.tensors.close()
         if kernel:
             await kernel.shutdown()
         await self.ready()
 
-    async def close(self) -> None:
-        """End the kernel and give back all memory."""
+    async def close(self, why: str = "asked") -> None:
+        """End the kernel and give back all memory. `why` is a word for the operator."""
+        journal.note(self._logger, "session ended", session=self.id[:6], why=why)
         self.closed = True
         self.idle.close()
         self.cell_time.close()
@@ -284,7 +335,7 @@ class Session:
             except KernelDied:
                 pass  # `fail_requests` answers for all requests at once.
             except ProxyError as error:
-                self._logger.error("session %s: %s", self.id[:6], error)
+                journal.fault(self._logger, "session failed", error, session=self.id[:6])
 
         task = asyncio.create_task(run())
         self._tasks.add(task)
@@ -301,13 +352,18 @@ class Session:
             return
         self._taken[identifier] = None
         while len(self._taken) > _REMEMBERED_REQUESTS:
-            del self._taken[next(iter(self._taken))]
+            oldest = next(iter(self._taken))
+            del self._taken[oldest]
+            if self.cells.find(oldest) is None:
+                # There are requests that a kernel does not answer.
+                self.under_way.pop(oldest, None)
         self.idle.touch()
-        request = Request(channel, header)
+        request = Request(channel, header, None if self.cells.open else time.monotonic())
         if channel in ("shell", "control") and header["msg_type"].endswith("_request"):
             self.under_way[identifier] = request
         if header["msg_type"] == "execute_request":
             if self.cells.queued >= self._limits.max_queued:
+                journal.limit(self._logger, "--max-queued", session=self.id[:6])
                 self._answer_error(channel, header, too_many_cells(self._limits.max_queued))
                 return
             self.cells.add(message, self.log.last + 1)
@@ -331,10 +387,11 @@ class Session:
     async def _handle(
         self, channel: str, message: dict[str, Any], buffers: tuple[bytes, ...]
     ) -> None:
-        header, content = message["header"], message.get("content") or {}
+        header, content = message["header"], message["content"]
         try:
             kind = header["msg_type"]
-            extras = (message.get("metadata") or {}).pop("torch", None)
+            check(channel, message)
+            extras = message["metadata"].pop("torch", None)
             if kind == "interrupt_request":
                 found = await interrupts.interrupt(self, content.get("cell"))
                 self.answer(channel, header, {"status": "ok", "found": found})
@@ -358,25 +415,26 @@ class Session:
             raise
         except ProxyError as error:
             self._answer_error(channel, header, error)
+        except RecursionError:
+            self._answer_error(channel, header, Refused("This request is nested too deeply."))
         except Exception as error:
-            self._logger.exception("session %s: %s failed", self.id[:6], header["msg_type"])
+            journal.fault(self._logger, "request failed", error, session=self.id[:6])
             self._answer_error(channel, header, ProxyError(f"{type(error).__name__}: {error}"))
 
     async def _shutdown(self, channel: str, message: dict[str, Any]) -> None:
         restart = bool(message["content"].get("restart"))
         self.under_way.pop(message["header"]["msg_id"], None)
         if restart:
-            await self.restart()
+            await self.restart(kernelspec=message["content"].get("kernel"))
         else:
             await self.close()
         content = {"status": "ok", "restart": restart, "generation": self.generation}
+        content["session"] = self.describe()
         self.answer(channel, message["header"], content)
 
     async def _replay(self, channel: str, header: dict[str, Any], content: dict[str, Any]) -> None:
         cell = self.cells.get(content.get("cell"))
-        after, nbytes = content.get("after", 0), content.get("bytes", self._replay_bytes)
-        if type(after) is not int or type(nbytes) is not int:
-            raise Refused("`after` and `bytes` of a replay_request are whole numbers.")
+        after, nbytes = content.get("after") or 0, content.get("bytes") or self._replay_bytes
         reply, buffers = await replay(self.log, cell, after, min(nbytes, self._replay_bytes))
         self.answer(channel, header, reply, buffers=buffers)
 
@@ -435,8 +493,8 @@ class Session:
             self.record.save_cells_soon()
             if cell.interrupted and self.kernel:
                 self.run(interrupts.interrupt_begun(self.kernel, cell))
-        elif state == "idle" and cell.interrupted and self.kernel:
-            self.run(interrupts.settle_interrupted(self, self.kernel, cell))
+        elif state == "idle" and cell.reply is None and self.kernel:
+            self.run(interrupts.settle_unanswered(self, self.kernel, cell))
         elif kind == "input_request":
             cell.question = json.loads(message["header"])["msg_id"]
             self.record.save_cells()
@@ -462,7 +520,18 @@ class Session:
         self.cell_time.ended(identifier)
         ok = content.get("status") == "ok"
         lost = content.get("ename") == "ProxyRestarted"
-        self.cells.end(identifier, "unknown" if lost else "ok" if ok else "error")
+        outcome = "unknown" if lost else "ok" if ok else "error"
+        if cell := self.cells.end(identifier, outcome):
+            metrics.cell_ended(outcome, cell.seconds)
+            journal.note(
+                self._logger,
+                "cell ended",
+                session=self.id[:6],
+                outcome=outcome,
+                seconds=cell.seconds,
+                bytes_up=cell.bytes_up,
+                bytes_down=cell.bytes_down,
+            )
         self.idle.touch()
         self.record.save_cells_soon()
 

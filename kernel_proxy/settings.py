@@ -9,6 +9,7 @@ from .hosts import Hosts
 from .idle import Culling
 from .limits import Limits
 from .sessions import Sessions
+from .tensors import Budget
 
 PROTOCOL = 1
 
@@ -23,6 +24,9 @@ class Proxy:
     hosts: Hosts
     origins: set[str]
     log: logging.Logger
+    budget: Budget
+    #: The kernelspecs that a page may choose from, the first for one that chooses none.
+    kernels: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
     #: Another one after each start: uploads and tensor handles go with the process.
     id: str = field(default_factory=lambda: secrets.token_hex(8))

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from jupyter_core.paths import jupyter_data_dir
 from traitlets import TraitError
 from traitlets.config import Config
 
@@ -15,6 +16,7 @@ from .malloc import keep_freed_memory
 from .options import SETTINGS, TOKEN_VARIABLE, parser
 from .pairing import invitation
 from .server import TorchProxyServer
+from .tls import self_signed
 
 
 def main(argv: list[str]) -> None:
@@ -57,12 +59,42 @@ def _config(arguments: argparse.Namespace) -> Config:
     # What is not streamed is at most a pairing code.
     config.ServerApp.max_body_size = 64 * 2**10
     config.ServerApp.max_buffer_size = 64 * 2**20
-    config.ServerApp.log_level = config.KernelProxy.log_level = arguments.log_level
-    config.MappingKernelManager.default_kernel_name = arguments.kernel
+    _configure_log(config, arguments)
+    _configure_tls(config, arguments)
     for name in SETTINGS:
         if name in arguments:
             config.KernelProxy[name] = getattr(arguments, name)
     return config
+
+
+def _configure_tls(config: Config, arguments: argparse.Namespace) -> None:
+    certfile, keyfile = arguments.certfile, arguments.keyfile
+    if arguments.self_signed:
+        if certfile or keyfile:
+            raise ValueError(
+                "--self-signed makes a certificate; leave --certfile and --keyfile out."
+            )
+        made = self_signed(Path(jupyter_data_dir()) / "torch-proxy")
+        certfile, keyfile = str(made.cert), str(made.key)
+    if bool(certfile) != bool(keyfile):
+        raise ValueError("--certfile and --keyfile belong together.")
+    for file in filter(None, (certfile, keyfile)):
+        # Told here, and not when the first page connects.
+        Path(file).read_bytes()
+    if certfile:
+        config.ServerApp.certfile, config.ServerApp.keyfile = certfile, keyfile
+
+
+def _configure_log(config: Config, arguments: argparse.Namespace) -> None:
+    config.KernelProxy.log_level = arguments.log_level
+    # At INFO the server underneath talks about itself.
+    quiet = arguments.log_level == "INFO"
+    config.ServerApp.log_level = "WARN" if quiet else arguments.log_level
+    # In the log, addresses are without the values of their parameters: somebody may write a token there.
+    config.ServerApp.extra_log_scrub_param_keys = [""]
+    if arguments.log_format == "json":
+        formatter = {"class": "kernel_proxy.journal.JsonFormatter"}
+        config.Application.logging_config = {"formatters": {"console": formatter}}
 
 
 def _token(file: str | None) -> str:

@@ -6,9 +6,11 @@ import re
 from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
+from . import metrics
 from .coding import Coder, worthwhile
 from .errors import Refused
 from .handlers import ProxyHandler
+from .segment import Segment
 
 #: Bytes handed to the socket at a time; larger gains nothing, smaller costs.
 SLICE_BYTES = 2**20
@@ -21,8 +23,13 @@ class TensorsHandler(ProxyHandler):
     @authenticated
     async def get(self) -> None:
         """Stream the file of a handle, from `Torch-Start` on or a `Range` of it."""
-        session = self.proxy.sessions.get(self.session_header())
-        segment = session.tensors.get(self.request.headers.get("Torch-Handle", ""))
+        tensors = self.proxy.sessions.get(self.session_header()).tensors
+        handle = self.request.headers.get("Torch-Handle", "")
+        # Closed, it wakes what waits for the page to read on.
+        with tensors.lend(handle, self.request.connection.stream.close) as segment:
+            await self._send(segment)
+
+    async def _send(self, segment: Segment) -> None:
         start, stop, ratio = 0, segment.size, None
         if (wanted := self.request.headers.get("Torch-Start")) is not None:
             start = _number(wanted, "Torch-Start", segment.size)
@@ -55,6 +62,7 @@ class TensorsHandler(ProxyHandler):
                     part = await asyncio.to_thread(coder.code, part)
                 # Writing through the connection spares tornado's copy of each slice.
                 await self.request.connection.write(part)
+                metrics.bytes_down(len(part), "tensors")
                 # A finished write does not yield, and other requests would wait for this one.
                 await asyncio.sleep(0)
             if coder:

@@ -1,13 +1,16 @@
 """The tensors of a session while they are between kernel and page: exports, and uploads."""
 
 import contextlib
+import logging
 import secrets
 import time
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jupyterlite_torch import _safetensors
 
+from . import journal
 from .errors import Refused
 from .segment import Segment
 
@@ -17,15 +20,21 @@ CHANGED_PARTS = 3
 ABANDONED_AFTER_S = 60
 
 
+#: Pieces of shared memory of all sessions together; each takes an open file of this process.
+MAX_PIECES = 1000
+
+
 class Budget:
     """Shared memory that all sessions of a proxy may hold together: `total` bytes."""
 
-    def __init__(self, total: int):
-        self.total, self.used = total, 0
+    def __init__(self, total: int, log: logging.Logger):
+        self.total, self.used, self._log = total, 0, log
+        self.pieces = 0
 
     def take(self, size: int) -> None:
         """Count `size` bytes more; Refused when there is no room for them."""
         if self.used + size > self.total:
+            journal.limit(self._log, "--shared-memory", wanted=size, used=self.used)
             raise Refused(
                 f"the server has room for {_size(self.total)} of arrays on their way, of which "
                 f"{_size(self.total - self.used)} are free. Send or bring back less at once, or "
@@ -33,11 +42,21 @@ class Budget:
                 "too-large",
                 413,
             )
+        if self.pieces == MAX_PIECES:
+            journal.limit(self._log, "pieces of shared memory", used=self.pieces)
+            raise Refused(
+                f"{MAX_PIECES} arrays are on their way already, of all the pages of this server. Wait "
+                "until some of them have arrived, and run the cell again.",
+                "too-many",
+                429,
+            )
         self.used += size
+        self.pieces += 1
 
     def give_back(self, size: int) -> None:
         """Count `size` bytes less."""
         self.used -= size
+        self.pieces -= 1
 
 
 def _size(nbytes: int) -> str:
@@ -77,6 +96,9 @@ class Tensors:
         self._handles: dict[str, Segment] = {}
         self._peeked: set[str] = set()
         self._uploads: dict[str, Upload] = {}
+        #: What is being sent, and what ends that; and what of it was released meanwhile.
+        self._lent: list[tuple[Segment, Callable[[], None]]] = []
+        self._leaving: set[Segment] = set()
 
     def hold(self, path: str, size: int, peeked: bool = False) -> tuple[str, Segment]:
         """Take over `size` bytes of a segment that the agent has written; return its handle's ID and
@@ -102,7 +124,10 @@ class Tensors:
             return self._handles[identifier]
         except KeyError:
             raise Refused(
-                "This tensor is not held any more; run the cell again.", "not-found", 404
+                "the server does not hold it for this page any more, as after a restart. Read it again, "
+                "or run the cell that made it again.",
+                "not-found",
+                404,
             ) from None
 
     def release_cell(self) -> None:
@@ -116,7 +141,27 @@ class Tensors:
         if segment := self._handles.pop(identifier, None):
             self._close(segment)
 
+    @contextlib.contextmanager
+    def lend(self, identifier: str, end: Callable[[], None]) -> Iterator[Segment]:
+        """Give the segment of a handle to somebody who sends it. Its memory is there, and counted, until
+        that is done, also if it is released meanwhile. `end` is called when it has to end."""
+        segment = self.get(identifier)
+        self._lent.append((segment, end))
+        try:
+            yield segment
+        finally:
+            self._lent.remove((segment, end))
+            if segment in self._leaving and not self._is_lent(segment):
+                self._leaving.discard(segment)
+                self._close(segment)
+
+    def _is_lent(self, segment: Segment) -> bool:
+        return any(lent is segment for lent, _ in self._lent)
+
     def _close(self, segment: Segment) -> None:
+        if self._is_lent(segment):
+            self._leaving.add(segment)
+            return
         self._budget.give_back(segment.size)
         segment.close()
 
@@ -131,7 +176,7 @@ class Tensors:
                 and type(start) is int
                 and type(total) is int
                 and len(buffers) == 1
-                and 0 <= start < start + len(buffers[0]) <= total
+                and 0 <= start < start + len(buffers[0]) <= total >= 8
             ):
                 raise Refused(
                     "A part of an upload needs an ID, its place, the total and its bytes."
@@ -157,6 +202,12 @@ class Tensors:
         if upload := self._uploads.pop(identifier, None):
             self._close(upload.segment)
 
+    def take_back(self, push: dict[str, Any] | None) -> None:
+        """Give up what was uploaded for a cell that is not run."""
+        tensors = (push or {}).get("tensors")
+        if isinstance(tensors, dict):
+            self.drop(str(tensors.get("upload")))
+
     def _upload(self, identifier: str, size: int) -> Upload:
         upload = self._uploads.get(identifier)
         if upload is None:
@@ -179,13 +230,20 @@ class Tensors:
             if upload.last_part < limit:
                 self.drop(identifier)
 
+    def incoming_bytes(self, push: dict[str, Any] | None, buffers: tuple[bytes, ...]) -> int:
+        """Return the size of the arrays that the page sends with a cell."""
+        tensors = (push or {}).get("tensors")
+        if isinstance(tensors, dict) and (upload := self._uploads.get(str(tensors.get("upload")))):
+            return upload.segment.size
+        return len(buffers[0]) if tensors == "buffer" and buffers else 0
+
     @contextlib.contextmanager
     def incoming(self, tensors: object, buffers: tuple[bytes, ...]):
         """Yield the path under which the agent finds what the page sends with a cell, or None."""
         if tensors is None:
             yield None
             return
-        if tensors == "buffer" and buffers:
+        if tensors == "buffer" and buffers and len(buffers[0]) >= 8:
             # At most one frame: not counted.
             segment, close = Segment.create(len(buffers[0])), Segment.close
             segment.view[:] = buffers[0]
@@ -200,7 +258,7 @@ class Tensors:
             raise Refused("The arrays for this cell are not here; run the cell again.", "not-found")
         try:
             view = segment.view
-            start = _safetensors.header_size(view[:8]) if segment.size >= 8 else 0
+            start = _safetensors.header_size(view[:8])
             _safetensors.parse(view[:start], segment.size)
             yield segment.path
         except ValueError as error:
@@ -217,7 +275,9 @@ class Tensors:
                 self.drop(identifier)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Give everything back, and end what is being sent."""
+        for _, end in list(self._lent):
+            end()
         for identifier in list(self._handles):
             self.release(identifier)
         for identifier in list(self._uploads):

@@ -1,22 +1,59 @@
-"""Tests that need a GPU are left out, by name, where there is none."""
+"""Tests that need a GPU, a program or a container engine are left out, by name, where there is none."""
 
+import functools
+import os
 import shutil
 import subprocess
 
+import pytest
+
 
 def pytest_collection_modifyitems(config, items):
-    needing = [item for item in items if item.get_closest_marker("gpu")]
-    if needing and not has_gpu():
-        config.left_out = needing
-        config.hook.pytest_deselected(items=needing)
-        items[:] = [item for item in items if item not in needing]
+    lacking = {item: lack for item in items if (lack := what_lacks(item))}
+    config.left_out = lacking
+    config.hook.pytest_deselected(items=list(lacking))
+    items[:] = [item for item in items if item not in lacking]
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    for item in getattr(config, "left_out", ()):
-        terminalreporter.write_line(f"left out, no CUDA device here: {item.nodeid}")
+    for item, lack in getattr(config, "left_out", {}).items():
+        terminalreporter.write_line(f"left out, no {lack} here: {item.nodeid}")
 
 
+def what_lacks(item):
+    """Return what a test needs and this machine has not, or None."""
+    if item.get_closest_marker("gpu") and not has_gpu():
+        return "CUDA device"
+    if item.get_closest_marker("engine") and container_engine() is None:
+        return "running container engine"
+    for marker in item.iter_markers("program"):
+        for name in marker.args:
+            if program(name) is None:
+                return name
+    return None
+
+
+def program(name):
+    """Return the path of a program, None if there is none; servers are not on everybody's PATH."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin")
+
+
+@functools.cache
+def container_engine():
+    """Return the name of the program that builds and runs containers here, None if none can."""
+    for name in filter(program, ("podman", "docker")):
+        asked = subprocess.run([name, "info"], capture_output=True, timeout=60)
+        if asked.returncode == 0:
+            return name
+    return None
+
+
+@pytest.fixture
+def engine():
+    return container_engine()
+
+
+@functools.cache
 def has_gpu():
     """True where the driver lists a device."""
     if shutil.which("nvidia-smi") is None:

@@ -27,8 +27,8 @@ class NativePage:
     def tell(self, **message):
         self.told.append(message)
 
-    async def ask_token(self, url):
-        return self.token
+    async def ask_server(self, url):
+        return {"url": url, "token": self.token}
 
     async def ask_input(self, prompt, password, cell):
         self.asked.append((prompt, password))
@@ -38,10 +38,11 @@ class NativePage:
 class NativeNotebook:
     """A notebook whose cells run in this process as the Pyodide kernel runs them.
 
-    `url` is another way to the proxy than its own address, such as a Relay's.
+    `url` is another way to the proxy than its own address, such as a Relay's; `kernel` what a person
+    says after `--kernel`.
     """
 
-    def __init__(self, proxy, loop, session=None, url=None):
+    def __init__(self, proxy, loop, session=None, url=None, kernel=None):
         self.proxy, self.loop = proxy, loop
         self.shell = InteractiveShell()
         self.page = NativePage(session or secrets.token_urlsafe(12), proxy.token)
@@ -53,7 +54,7 @@ class NativeNotebook:
             assert package in ("numpy", "scipy", "pandas", "polars", "pyarrow")
 
         self.notebook = Notebook(self.shell, self.connection, load, loop.run_until_complete)
-        self.wait(self.connection.connect(url or proxy.url))
+        self.wait(self.connection.connect(url or proxy.url, kernel))
 
     @property
     def names(self):

@@ -17,11 +17,13 @@ PATIENCE_S = 60
 class OrdinaryServer:
     """From its start until it listens. `settings` are lines of its configuration file.
 
-    It has the surface of `Proxy`; `token` is that of the server itself.
+    It has the surface of `Proxy`; `token` is that of the server itself, `log` the file that its
+    standard error is added to.
     """
 
     def __init__(self, folder, *settings, token=None, log=None):
         self.folder, self.token = Path(folder), token or secrets.token_urlsafe(24)
+        self.log = log or os.devnull
         self.env = {
             "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
             "JUPYTER_CONFIG_DIR": str(self.folder / "config"),
@@ -39,12 +41,13 @@ class OrdinaryServer:
             *settings,
         ]
         (self.folder / "config" / "jupyter_server_config.py").write_text("\n".join(lines))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter_server", "--no-browser"],
-            stdout=subprocess.DEVNULL,
-            stderr=log or subprocess.DEVNULL,
-            env=os.environ | self.env,
-        )
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyter_server", "--no-browser"],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=os.environ | self.env,
+            )
         described = self._wait()
         self.url, self.port = described["address"], described["port"]
         self.state = Path(described["state"])

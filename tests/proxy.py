@@ -1,5 +1,6 @@
 """`jupyter torch-proxy` in a process of its own, started and ended as a user does it."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -18,8 +19,10 @@ class Proxy:
     A variable of `env` that is None is not there. After an end, `start()` starts it again, with what it was given before and at the same address.
     """
 
-    def __init__(self, *arguments, port=0, token=None, env=None, log=None):
-        self.arguments, self.port, self.env, self._log = arguments, port, env or {}, log
+    def __init__(self, *arguments, port=0, token=None, env=None, log=None, before=()):
+        """`log`: the file that its standard error is added to; `before`: what comes before the command."""
+        self.arguments, self.port, self.env, self.log = arguments, port, env or {}, log
+        self.before = before
         self.token = token or secrets.token_urlsafe(24)
         self.start()
 
@@ -27,13 +30,14 @@ class Proxy:
         """Start it and wait until it listens."""
         command = [sys.executable, "-m", "kernel_proxy", "--port", str(self.port)]
         environment = {**os.environ, "JUPYTER_TORCH_TOKEN": self.token, **self.env}
-        self.process = subprocess.Popen(
-            [*command, "--origin", ORIGIN, *self.arguments],
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env={name: value for name, value in environment.items() if value is not None},
-        )
+        with open(self.log, "a") if self.log else contextlib.nullcontext() as log:
+            self.process = subprocess.Popen(
+                [*self.before, *command, "--origin", ORIGIN, *self.arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={name: value for name, value in environment.items() if value is not None},
+            )
         self.printed = ""
         while "In a notebook" not in self.printed:
             line = self.process.stdout.readline()

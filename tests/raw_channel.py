@@ -26,15 +26,14 @@ class RawChannel:
         line = connect(url, origin=ORIGIN, max_size=None, compression=None)
         self._socket = self._opened.enter_context(line)
         self.frames = []
-        self.send(
-            type="hello",
-            protocol=1,
-            token=token or proxy.token,
-            session=self.session,
-            log=log,
-            seq=seq,
-            **more,
-        )
+        hello = {
+            "protocol": 1,
+            "token": token or proxy.token,
+            "session": self.session,
+            "log": log,
+            "seq": seq,
+        }
+        self.send(type="hello", **hello | more)
 
     def greet(self):
         """Return the welcome, or the refusal."""

@@ -1,23 +1,26 @@
 /** The page's half of jupyterlite-torch: gives each kernel its magic, its session and its server. */
 
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IKernelClient } from '@jupyterlite/services';
 import wheelUrl from 'jupyterlite-torch-magic.whl';
 
-import { normalAddress } from './address';
-import { InputQuestions } from './input';
-import { KernelSessions } from './kernel-sessions';
-import { KnownServer } from './known-server';
-import { Lines } from './lines';
-import { pairByLink } from './pairing';
-import { PairingLinks } from './pairing-link';
-import { SessionIds, tellsTabsApart } from './session-id';
-import { Stops } from './stop';
+import { addCommands } from './commands';
+import { normalAddress } from './connect/address';
+import { Doctor } from './connect/doctor';
+import { InputQuestions } from './cells/input';
+import { KernelSessions } from './kernels/kernel-sessions';
+import { KnownServer } from './connect/known-server';
+import { Lines } from './kernels/lines';
+import { pairByLink } from './connect/pairing';
+import { PairingLinks } from './connect/pairing-link';
+import { SessionIds, tellsTabsApart } from './kernels/session-id';
+import { Stops } from './cells/stop';
 import { lastingStorage, tabStorage } from './storage';
-import { TokenQuestions } from './token-question';
-import { loadWheelInKernels } from './wheel';
+import { ServerQuestions } from './connect/server-questions';
+import { loadWheelInKernels } from './kernels/wheel';
 
 const PLUGIN_ID = 'jupyterlite-torch:plugin';
 
@@ -31,18 +34,24 @@ const plugin: JupyterFrontEndPlugin<void> = {
   description: 'Connects the kernels of the page to a proxy beside a GPU.',
   autoStart: true,
   // Null in an ordinary JupyterLab, where there is nothing to do.
-  optional: [IKernelClient, ITranslator],
+  optional: [IKernelClient, ITranslator, ICommandPalette],
   activate: (
     app: JupyterFrontEnd,
     kernels: IKernelClient | null,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    palette: ICommandPalette | null
   ) => {
     if (!kernels) {
       return;
     }
     const trans = (translator ?? nullTranslator).load('jupyterlite-torch');
     const storage = tabStorage();
-    const ids = new SessionIds(storage, tellsTabsApart() ? lastingStorage() : null);
+    const lasting = lastingStorage();
+    const ids = new SessionIds(storage, tellsTabsApart() ? lasting : null);
+    const known = new KnownServer(storage, lasting);
+    const doctor = new Doctor(trans);
+    const addresses = () =>
+      [known.get()?.url, defaultServer()].filter((url): url is string => Boolean(url));
     // A new notebook of the same name starts with nothing.
     app.serviceManager.contents.fileChanged.connect((_, { type, oldValue }) => {
       if (type === 'delete' && oldValue?.path !== undefined) {
@@ -52,15 +61,16 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const lines = new Lines({
       kernels,
       sessions: new KernelSessions(app.serviceManager.sessions, ids),
-      server: new KnownServer(storage),
+      server: known,
       defaultServer: defaultServer(),
-      questions: new TokenQuestions(trans),
+      questions: new ServerQuestions(doctor, addresses, trans),
       inputs: new InputQuestions(app.shell, trans),
       stops: new Stops(trans)
     });
+    addCommands(app.commands, palette, lines, trans);
     links.follow(async link => {
       await app.restored;
-      const server = await pairByLink(link, trans);
+      const server = await pairByLink(link, doctor, trans);
       if (server) {
         lines.connect(server);
       }

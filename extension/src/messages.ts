@@ -23,7 +23,8 @@ export interface IGreeting {
 }
 
 export type ToWorker =
-  | { type: 'token'; id: string | number; token: string | null }
+  /** What the person has connected to, null if they cancelled. */
+  | { type: 'chosen'; id: string; server: IServer | null }
   | { type: 'server'; server: IServer | null }
   | { type: 'interrupt' }
   /** The person gives up the remote kernel's variables for one that answers. */
@@ -41,7 +42,8 @@ export interface IInputQuestion {
 }
 
 export type FromWorker =
-  | { type: 'ask-token'; id: string | number; url: string }
+  /** Which server, and its token? With `url`, that one. */
+  | { type: 'ask-server'; id: string; url: string | null }
   | { type: 'connected'; url: string }
   | { type: 'disconnected' }
   /** A remote cell that the notebook waits for has begun or ended. */
@@ -57,8 +59,8 @@ export function readMessage(data: unknown): FromWorker | null {
   }
   const { type, id, url, state, prompt, password, cell } = data as Record<string, unknown>;
   switch (type) {
-    case 'ask-token':
-      return (typeof id === 'string' || typeof id === 'number') && typeof url === 'string'
+    case 'ask-server':
+      return typeof id === 'string' && (typeof url === 'string' || url === null)
         ? { type, id, url }
         : null;
     case 'connected':

@@ -25,16 +25,20 @@ MIME_TYPE = "application/vnd.jupyterlite-torch+json"
 
 
 class Reply:
-    """What `call` returns: JSON for the proxy, carried as a MIME type of its own."""
+    """What `call` returns: JSON for the proxy, as `text`, carried under a MIME type of its own.
 
-    def __init__(self, payload):
-        self.payload = payload
+    Text within the kernel's JSON: a message whose own text holds half a character, which a str can,
+    is lost (jupyter_client 8.10). `json.dumps` writes that in ASCII.
+    """
+
+    def __init__(self, content):
+        self.text = json.dumps(content)
 
     def __repr__(self):
         return "<jupyterlite-torch reply>"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return {MIME_TYPE: self.payload}
+        return {MIME_TYPE: self.text}
 
 
 def call(method, arguments):

@@ -78,7 +78,9 @@ def memory(tensor):
     kind = type(tensor)
     if issubclass(kind, _loaded("torch.masked", "MaskedTensor")):
         return [tensor.get_data(), tensor.get_mask()]
-    if issubclass(kind, _loaded("torch.distributed.tensor", "DTensor")):
+    # torch 2.4 has it in a private module.
+    homes = ("torch.distributed.tensor", "torch.distributed._tensor")
+    if any(issubclass(kind, _loaded(home, "DTensor")) for home in homes):
         if tensor.device_mesh.size() > 1:
             raise Failure(
                 "it is a DTensor of several processes: bring back its `.full_tensor()`, which all "

@@ -35,6 +35,10 @@ RULES = {
     f"{BASE}tensors$": ({"GET"}, {"OPTIONS"}),
     # Its token comes in the first message.
     f"{BASE}channel$": (set(), {"GET", "OPTIONS"}),
+    f"{BASE}health$": (set(), {"GET", "OPTIONS"}),
+    f"{BASE}metrics$": ({"GET"}, {"OPTIONS"}),
+    # Whatever else is below the proxy's address.
+    r"/kernel_proxy(?:/.*)?$": (set(METHODS) - {"OPTIONS"}, {"OPTIONS"}),
 }
 #: What `jupyter torch-proxy` has beside them: the stock server's own, empty or closed.
 STOCK = {
@@ -61,17 +65,15 @@ def kind(request):
 @pytest.fixture(scope="module")
 def server(kind, tmp_path_factory):
     folder = tmp_path_factory.mktemp(kind)
-    log = (folder / "log").open("wb")
     if kind == "torch-proxy":
         settings = ("--state", str(folder / "state"), "--origin", NEIGHBOUR)
-        started = Proxy(*settings, env={"JUPYTER_RUNTIME_DIR": str(folder)}, log=log)
+        started = Proxy(*settings, env={"JUPYTER_RUNTIME_DIR": str(folder)}, log=folder / "log")
         started.state = folder / "state"
     else:
-        started = OrdinaryServer(folder, f"c.KernelProxy.origins.append({NEIGHBOUR!r})", log=log)
-    started.log = folder / "log"
+        setting = f"c.KernelProxy.origins.append({NEIGHBOUR!r})"
+        started = OrdinaryServer(folder, setting, log=folder / "log")
     yield started
     started.interrupt()
-    log.close()
 
 
 @pytest.fixture(scope="module")

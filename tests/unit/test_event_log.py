@@ -127,18 +127,37 @@ def test_a_torn_event_is_cut_off(open_log, tmp_path, missing):
     assert read(open_log()) == [1, 2, 3, 4]
 
 
-def test_a_full_disk_stops_nothing(open_log, monkeypatch, caplog, tmp_path):
-    log = open_log(memory=1000)
+def test_a_full_disk_stops_nothing(tmp_path, monkeypatch, caplog):
+    told = []
+    files = EventFiles(tmp_path / "events", 10**6)
+    log = EventLog(files, 1000, logging.getLogger(), told.append)
     fill(log, 100)
+    write, room = os.write, 70
 
     def full(descriptor, data):
-        raise OSError(28, "No space left on device")
+        """As a disk does that has room for a part of it."""
+        nonlocal room
+        if not room:
+            raise OSError(28, "No space left on device")
+        written = write(descriptor, data[:room])
+        room -= written
+        return written
 
     monkeypatch.setattr(os, "write", full)
-    fill(log, 2)
-    assert "No space left" in caplog.text
-    assert log.first > 90 and read(log) == list(range(log.first, 103))
-    assert list((tmp_path / "events").iterdir()) == []
+    fill(log, 50)
+    assert told == ["No space left on device"] and "No space left" in caplog.text
+    held = log._events[0].seq
+    assert log.first == 1 and read(log) == [*range(1, 101), *range(held, 151)]
+    # There is room again.
+    monkeypatch.setattr(os, "write", write)
+    log._retry_at = 0
+    fill(log, 100)
+    assert read(log) == [*range(1, 101), *range(151, 251)]
+    assert read(log, 120) == list(range(151, 251)) and len(told) == 1
+    log.close()
+    again = EventLog(EventFiles(tmp_path / "events", 10**6), 1000, logging.getLogger())
+    assert again.last == 250 and read(again) == [*range(1, 101), *range(151, 251)]
+    again.close()
 
 
 def test_waiting_for_growth(open_log):

@@ -18,6 +18,7 @@ class FakeChannel:
     """Keeps each request; answers with what the test put into `answers`."""
 
     session_headers = {}
+    welcome = {"session": {"generation": 1}}
 
     def __init__(self):
         self.requests, self.answers, self.released = [], [], []

@@ -330,10 +330,10 @@ class Page:
 
     def _received(self, event):
         message = _from_page(event.data)
-        if message["type"] in ("token", "input"):
+        if message["type"] in ("chosen", "input"):
             answer = self._questions.pop(message["id"], None)
             if answer is not None and not answer.done():
-                answer.set_result(message["token" if message["type"] == "token" else "value"])
+                answer.set_result(message["server" if message["type"] == "chosen" else "value"])
         elif message["type"] == "server":
             self._on_server(message["server"])
         elif message["type"] == "interrupt":
@@ -347,14 +347,15 @@ class Page:
             # Not `_object`: None is to be null there, not undefined.
             self._port.postMessage(js.JSON.parse(json.dumps(message)))
 
-    async def ask_token(self, url):
-        """Let the page ask the person for a token; None when they decline."""
+    async def ask_server(self, url):
+        """Let the person choose a server and give its token: `{"url", "token"}`, None when they
+        decline. `url` is the address if that is known."""
         if self._port is None:
             raise NotConnected(
                 "This page lacks the jupyterlite-torch extension, which asks for the token. Build "
                 "the site in an environment with jupyterlite-torch installed."
             )
-        return await self._ask("ask-token", js.crypto.randomUUID(), {"url": url})
+        return await self._ask("ask-server", js.crypto.randomUUID(), {"url": url})
 
     async def ask_input(self, prompt, password, cell):
         """Let the page ask what a remote `input()` wants to know, in the output area of the local

@@ -76,6 +76,8 @@ class Cell:
     async def _send(self, patches):
         """Send what the cell needs, and the cell."""
         names, automatic = self._names, self._options.auto
+        # Of the kernel that has what is not sent now.
+        generation = self._connection.channel.welcome["session"]["generation"]
         push = self._push = await self._prepare(names.reads if automatic else (), patches)
         if self._notebook.device != "cpu":
             push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
@@ -101,7 +103,8 @@ class Cell:
             "hold": eager or 0,
             "dropped": self._dropped,
         }
-        metadata = {"torch": {"push": described if push else None, "pull": pull}}
+        described = described if push else None
+        metadata = {"torch": {"generation": generation, "push": described, "pull": pull}}
         identifier = self._notebook.message_id(self.output.message_id)
         self.request = channel.execute(self._source.code, metadata, buffers, identifier)
         # From here on what the server has is what was sent, also for the cells that queue behind.
@@ -191,6 +194,8 @@ class Cell:
         ename = content["ename"]
         if ename in _KERNEL_GONE:
             self._ledger.reset()
+            if "generation" in content:
+                self._connection.channel.welcome["session"]["generation"] = content["generation"]
             raise KernelDied(content["evalue"])
         self._not_run()
         failed = ename in ("AgentFailure", "PatchRefused")

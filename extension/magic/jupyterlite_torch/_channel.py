@@ -50,14 +50,24 @@ async def describe(transport, headers):
 class Channel:
     """One session of one server.
 
+    `kernel` names the kernelspec that its session has to have, None for whichever it has.
     `notice(text)` is called for what a person should know while no cell of theirs waits, and
     `on_event(message, buffers)` for each event that belongs to no request of this page.
     """
 
-    def __init__(self, transport, token, session, notice, on_event=lambda message, buffers: None):
+    def __init__(
+        self,
+        transport,
+        token,
+        session,
+        notice,
+        on_event=lambda message, buffers: None,
+        kernel=None,
+    ):
         self._transport = transport
         self._token = token
         self._session = session
+        self.kernel = kernel
         self._notice = notice
         self._on_event = on_event
         self._socket = None
@@ -87,12 +97,7 @@ class Channel:
         # A page can read the errors of a plain fetch, and nothing of a WebSocket's.
         description = await describe(self._transport, self._headers())
         if description.get("protocol") != PROTOCOL:
-            raise ConnectError(
-                f"The server's jupyterlite-torch {description.get('version')} speaks protocol "
-                f"{description.get('protocol')} and this page {PROTOCOL}: install the same release on "
-                "both sides.",
-                "protocol",
-            )
+            raise ConnectError(_other_protocol(description), "protocol")
         self.limits = description["limits"]
 
     async def _hello(self):
@@ -112,6 +117,7 @@ class Channel:
             "protocol": PROTOCOL,
             "token": self._token,
             "session": self._session,
+            "kernel": self.kernel,
             "log": self._log,
             "seq": self._seq,
         }
@@ -443,6 +449,16 @@ async def _first_answer(socket):
         silence = 0
         if frame["type"] != "pong":
             return frame
+
+
+def _other_protocol(description):
+    version, protocol = description.get("version"), description.get("protocol")
+    older = not isinstance(protocol, int) or protocol < PROTOCOL
+    what = "server, with `pip install --upgrade jupyterlite-torch`" if older else "page's site"
+    return (
+        f"The server's jupyterlite-torch {version} speaks protocol {protocol} and this page {PROTOCOL}, "
+        f"which do not go together: update the {what}."
+    )
 
 
 def _lost(count):

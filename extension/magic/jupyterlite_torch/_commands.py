@@ -8,10 +8,12 @@ from ._arguments import size
 from ._errors import OptionError, ServerError
 
 USAGE = (
-    "%torch CODE, or: connect URL | status | disconnect | restart | device NAME | eager SIZE | "
+    "%torch CODE, or: connect URL [--kernel NAME] | status | disconnect | restart [--kernel NAME] | "
+    "device NAME | eager SIZE | "
     "peek EXPRESSION | jobs | stop [NAME] | replay"
 )
 _DEVICE = re.compile(r"[a-z]+(:\d+)?")
+_KERNEL = re.compile(r"(?:^|\s)--kernel(?:=|\s+)([\w.-]+)(?=\s|$)", re.ASCII)
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
 #: A name of a command before one of these is a variable of the user's.
 _OPERATORS = "=.,:+*/%&|^<>@["
@@ -60,7 +62,7 @@ class Commands:
             raise OptionError(f"`%torch {line}` is none of: {USAGE}.{hint}")
 
     async def _connect(self, rest):
-        waiting = self._connection.connect(rest)
+        waiting = self._connection.connect(*_kernel_option(rest))
         print(await self._notebook.stops.wait(waiting, "stopped while connecting."))
 
     async def _disconnect(self, rest):
@@ -68,8 +70,9 @@ class Commands:
         print(self._connection.disconnect())
 
     async def _restart(self, rest):
+        rest, kernel = _kernel_option(rest)
         _refuse_more("restart", rest)
-        print(await self._connection.restart())
+        print(await self._connection.restart(kernel))
 
     async def _device(self, rest):
         if not _DEVICE.fullmatch(rest):
@@ -130,6 +133,16 @@ class Commands:
 
         text = "stopped watching; what runs there goes on."
         await self._notebook.stops.wait(replay(self._notebook), text)
+
+
+def _kernel_option(rest):
+    """Take `--kernel NAME` out of what follows a command; return the others and the name or None."""
+    found = _KERNEL.search(rest)
+    if found:
+        rest = f"{rest[: found.start()]} {rest[found.end() :]}".strip()
+    if "--kernel" in rest:
+        raise OptionError(f"`--kernel` takes the name of one kernel, once. The lines are: {USAGE}.")
+    return rest, found and found[1]
 
 
 def _refuse_more(command, rest):

@@ -28,6 +28,8 @@ class Connection:
         self.page = make_page(self._use, self.interrupt, self._restart_now)
         # Set by the notebook: what Stop does, and what becomes of events of no request.
         self.on_stop = self.on_event = None
+        # The kernelspec that this notebook has asked for.
+        self._kernel = None
         self._own_session = secrets.token_urlsafe(24)
 
     def _use(self, server):
@@ -43,30 +45,48 @@ class Connection:
 
     # --- What the user asks for ------------------------------------------------------------------
 
-    async def connect(self, url):
-        """Connect to the server at `url`, asking for its token unless the page has it.
+    async def connect(self, url, kernel=None):
+        """Connect to the server at `url`, asking for its token unless the page has it, to a session
+        with the kernelspec `kernel`.
 
-        Without `url`, to the one that is known. Returns a sentence.
+        Without `url`, to the one that is known or that the person names. Returns a sentence.
         """
-        url = _address(url or (self._server or {}).get("url") or self.page.default_url or "")
+        url = url or self.url
+        if url:
+            url = _address(url)
+        if self.is_open and kernel not in (None, self._kernelspec):
+            raise ConnectError(
+                f"This notebook's session runs with the kernel {self._kernelspec!r}. "
+                f"`%torch restart --kernel {kernel}` changes it, which loses its variables.",
+                "kernel",
+            )
+        # The session is asked for it when the channel opens.
+        self._kernel = kernel
+        if not url:
+            return await self._connect_to(await self.page.ask_server(None))
         if self._server and self._server["url"] == url:
             try:
                 await self.ready()
                 return f"Connected to {url}: {self._computes_with()}"
             except ConnectError as error:
                 if error.reason != "token":
+                    self._kernel = None
                     raise
         await self._look(url)
-        token = await self.page.ask_token(url)
-        if not token:
-            raise NotConnected(f"Not connected: no token was given for {url}.")
-        self._use({"url": url, "token": token.strip()})
+        return await self._connect_to(await self.page.ask_server(url))
+
+    async def _connect_to(self, server):
+        if server is None:
+            self._kernel = None
+            raise NotConnected("Not connected: no server was chosen, or no token given for it.")
+        self._use(server)
         try:
             await self._open()
         except ConnectError:
             self._use(None)
+            self._kernel = None
             raise
-        return f"Connected to {url}: {self._computes_with()}"
+        return f"Connected to {server['url']}: {self._computes_with()}"
 
     async def _look(self, url):
         """Raise what is wrong with an address before a token for it is asked for."""
@@ -100,20 +120,26 @@ class Connection:
         return "\n".join(
             [
                 f"Connected to {self._server['url']}: {self._computes_with()}",
-                f"Session of this notebook: started {_ago(created)}",
+                f"Session of this notebook: started {_ago(created)}, kernel {self._kernelspec!r}",
                 *(_described(cell, channel) for cell in cells),
                 *([] if cells else ["Nothing runs there now."]),
             ]
         )
 
-    async def restart(self):
-        """Replace the remote kernel by a fresh one. Returns a sentence."""
+    async def restart(self, kernel=None):
+        """Replace the remote kernel by a fresh one, of the kernelspec `kernel` if that is named.
+        Returns a sentence."""
         channel = await self.ready()
-        reply = await channel.request("shutdown_request", {"restart": True})
+        reply = await channel.request("shutdown_request", {"restart": True, "kernel": kernel})
         if reply.content["status"] != "ok":
             raise ServerError(reply.content["evalue"])
-        channel.welcome["session"]["generation"] = reply.content["generation"]
-        return "The remote kernel was restarted; its variables are gone."
+        channel.welcome["session"].update(reply.content["session"])
+        if kernel is None:
+            return "The remote kernel was restarted; its variables are gone."
+        self._kernel = channel.kernel = kernel
+        return (
+            f"A new remote kernel: {self._computes_with()}. The variables of the old one are gone."
+        )
 
     def _restart_now(self):
         """Restart, asked for by the page while a cell does not react to Stop."""
@@ -130,6 +156,11 @@ class Connection:
         self.on_stop()
 
     # --- The channel -----------------------------------------------------------------------------
+
+    @property
+    def url(self):
+        """The address of the server, or of the one that the site names; None where none is known."""
+        return self._server["url"] if self._server else self.page.default_url
 
     @property
     def is_open(self):
@@ -152,7 +183,9 @@ class Connection:
             again = self.channel is not None
             transport = self._make_transport(server["url"])
             session = self.page.session or self._own_session
-            channel = Channel(transport, server["token"], session, _notice, self.on_event)
+            channel = Channel(
+                transport, server["token"], session, _notice, self.on_event, self._kernel
+            )
             try:
                 welcome = await channel.open()
             except ConnectionError:
@@ -177,10 +210,15 @@ class Connection:
     def _computes_with(self):
         session = self.channel.welcome["session"]
         device = session["device_name"] or session["device"]
-        return f"torch {session['torch']} on {device}, Python {session['python']}"
+        kernel = f", kernel {self._kernel!r}" if self._kernel else ""
+        return f"torch {session['torch']} on {device}, Python {session['python']}{kernel}"
+
+    @property
+    def _kernelspec(self):
+        return self.channel.welcome["session"]["kernel"]
 
     def _not_connected(self):
-        known = self.page.default_url
+        known = self.url
         return NotConnected(
             "This notebook is not connected to a GPU server. Connect with a cell `%torch connect "
             f"{known or 'http://127.0.0.1:8889'}`"

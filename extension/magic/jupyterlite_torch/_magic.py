@@ -15,7 +15,7 @@ from IPython.core.magic import (
 from ._arguments import parse
 from ._commands import Commands
 from ._comms import Comms
-from ._errors import TransferError
+from ._errors import ConnectError, NotConnected, TransferError
 from ._local_kernel import LocalKernel
 from ._output import Output
 from ._source import Numbers, Source
@@ -103,7 +103,11 @@ class Notebook:
         """Connect if need be, and know what the server has."""
         if not self.connection.is_open:
             opening = self.connection.ready()
-            await self.stops.wait(opening, "stopped while connecting to the server.")
+            try:
+                await self.stops.wait(opening, "stopped while connecting to the server.")
+            except (NotConnected, ConnectError):
+                self.output().offer_to_connect(self.connection.url)
+                raise
         # Only now: a kernel that never runs a `%%torch` cell does not pay for NumPy.
         if "numpy" not in sys.modules:
             await self._load("numpy")

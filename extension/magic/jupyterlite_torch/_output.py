@@ -1,5 +1,7 @@
 """Shows the messages of a remote cell as if the cell were local."""
 
+import html
+import json
 import sys
 
 from ._local_kernel import to_page
@@ -69,6 +71,17 @@ class Output:
         content = {"data": data, "transient": {"display_id": identifier}}
         with self._placed():
             self._display("update_display_data" if update else "display_data", content)
+
+    def offer_to_connect(self, url):
+        """Show a button that opens the page's dialog for a server."""
+        arguments = html.escape(json.dumps({} if url is None else {"url": url}))
+        button = (
+            '<button class="jp-mod-styled jp-mod-accept" '
+            'data-commandlinker-command="jupyterlite-torch:connect" '
+            f'data-commandlinker-args="{arguments}">Connect to a GPU server…</button>'
+        )
+        with self._placed():
+            self._display("display_data", {"data": {"text/html": button}})
 
     def _display(self, kind, content):
         self._publish.publish(

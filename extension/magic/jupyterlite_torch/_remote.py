@@ -177,7 +177,14 @@ class Values:
                         tensor, transport, channel, progress.moved
                     )
                 except Exception as error:
-                    self.failed[key] = error
+                    self.failed[key] = self._named(key, error)
+
+    def _named(self, key, error):
+        """Return an error that says of which array it is."""
+        name = f"`{self.name_of(key)}`"
+        if not isinstance(error, TransferError) or name in str(error):
+            return error
+        return TransferError(f"{name} did not arrive: {error}")
 
     async def _fetch(self, tensor, transport, channel, moved):
         code = _safetensors.CODES[tensor["dtype"]]

@@ -25,6 +25,8 @@ NAMES = {code: name for name, code in CODES.items()}
 ITEM_SIZES = dict(_DTYPES.values())
 
 MAX_HEADER_BYTES = 4 * 2**20
+#: torch's own limit, and NumPy's.
+MAX_DIMENSIONS = 64
 ALIGNMENT = 64
 
 
@@ -77,20 +79,29 @@ def parse(header, file_size):
     try:
         table = json.loads(bytes(header[8:]))
         table.pop("__metadata__", None)
+        for key, info in table.items():
+            _check_numbers(key, info["shape"], info["data_offsets"])
         entries = {
             key: Entry(key, info["dtype"], info["shape"], len(header) + info["data_offsets"][0])
             for key, info in table.items()
         }
         ends = {key: len(header) + info["data_offsets"][1] for key, info in table.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"not a safetensors header: {error!r}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"not a safetensors header: {error!r:.200}") from None
     position = len(header)
     for entry in sorted(entries.values(), key=lambda entry: (entry.start, entry.nbytes)):
-        if any(type(length) is not int or length < 0 for length in entry.shape):
-            raise ValueError(f"tensor {entry.key!r} has the shape {entry.shape}")
         if entry.start != position or entry.start + entry.nbytes != ends[entry.key]:
             raise ValueError(f"the bytes of tensor {entry.key!r} do not fit its shape and dtype")
         position += entry.nbytes
     if position != file_size:
         raise ValueError(f"a safetensors file of {file_size} bytes describes {position}")
     return entries
+
+
+def _check_numbers(key, shape, offsets):
+    """Raises ValueError for what is no shape or no place; before anything is multiplied, since the
+    product of a million lengths takes minutes."""
+    if len(shape) > MAX_DIMENSIONS or len(offsets) != 2:
+        raise ValueError(f"tensor {key!r:.40} has {len(shape)} dimensions, {len(offsets)} offsets")
+    if any(type(number) is not int or not 0 <= number < 2**63 for number in (*shape, *offsets)):
+        raise ValueError(f"tensor {key!r:.40} has the shape {shape} at {offsets}")

@@ -4,10 +4,10 @@ import { Dialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
-import type { Line } from './line';
-import type { IInputQuestion } from './messages';
+import type { Line } from '../kernels/line';
+import type { IInputQuestion } from '../messages';
 import { askInline, findOutputs } from './output-area';
-import { QuestionBody } from './question-body';
+import { QuestionBody } from '../question-body';
 
 /** The answers go over the line only: JupyterLite's stdin is heard by every page of the origin. */
 export class InputQuestions {

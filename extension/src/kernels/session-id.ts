@@ -8,7 +8,7 @@
  * there: who has the id and no token gets nothing from the server.
  */
 
-import type { IStorage } from './storage';
+import type { IStorage } from '../storage';
 
 const KEY = 'session:';
 const VALID = /^[A-Za-z0-9_-]{8,64}$/;

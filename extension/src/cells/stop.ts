@@ -3,8 +3,8 @@
 import { Dialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Line } from './line';
-import { QuestionBody } from './question-body';
+import type { Line } from '../kernels/line';
+import { QuestionBody } from '../question-body';
 
 /** How long a cell has to end before the person is asked. */
 const PATIENCE_MS = 3000;

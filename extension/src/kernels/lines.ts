@@ -2,13 +2,14 @@
 
 import type { IKernel, IKernelClient } from '@jupyterlite/services';
 
-import type { InputQuestions } from './input';
+import type { IConnected } from '../connect/connect-dialog';
+import type { InputQuestions } from '../cells/input';
 import type { KernelSessions } from './kernel-sessions';
-import type { KnownServer } from './known-server';
+import type { KnownServer } from '../connect/known-server';
 import { Line } from './line';
-import type { FromWorker, IServer } from './messages';
-import type { Stops } from './stop';
-import type { TokenQuestions } from './token-question';
+import type { FromWorker, IServer } from '../messages';
+import type { Stops } from '../cells/stop';
+import type { ServerQuestions } from '../connect/server-questions';
 import { PYODIDE, workerOf } from './worker';
 
 export interface ILinesOptions {
@@ -17,7 +18,7 @@ export interface ILinesOptions {
   server: KnownServer;
   /** The address of the server that the site names. */
   defaultServer: string | null;
-  questions: TokenQuestions;
+  questions: ServerQuestions;
   inputs: InputQuestions;
   stops: Stops;
 }
@@ -35,6 +36,25 @@ export class Lines {
     });
     void this._openRunning();
     this._wrapInterrupt();
+  }
+
+  get connected(): boolean {
+    return this._options.server.get() !== null;
+  }
+
+  /** Let the person connect all kernels of the page to a server. */
+  async ask(url?: string): Promise<void> {
+    const connected = await this._options.questions.ask(this, url);
+    if (connected) {
+      this.connect(connected.server);
+      this._remember(connected);
+    }
+  }
+
+  /** Leave the server; what runs there goes on. */
+  disconnect(): void {
+    this._options.server.forget();
+    this._tellOthers(null);
   }
 
   /** Take this server for all kernels, those to come included. */
@@ -109,13 +129,18 @@ export class Lines {
   private async _onMessage(line: Line, message: FromWorker): Promise<void> {
     const { inputs, stops } = this._options;
     switch (message.type) {
-      case 'ask-token': {
-        const token = await this._options.questions.ask(message.url, line);
-        if (token !== null) {
-          line.given.set(message.url, token);
+      case 'ask-server': {
+        const connected = await this._options.questions.ask(line, message.url ?? undefined);
+        let server: IServer | null = null;
+        if (connected) {
+          const { url, token } = connected.server;
+          // In the worker's own spelling, in which it is going to say that it has connected.
+          server = { url: message.url ?? url, token };
+          line.given.set(server.url, token);
+          this._remember(connected);
         }
         if (!line.closed) {
-          line.send({ type: 'token', id: message.id, token });
+          line.send({ type: 'chosen', id: message.id, server });
         }
         break;
       }
@@ -149,6 +174,12 @@ export class Lines {
       case 'withdraw-input':
         inputs.withdraw(line, message.id);
         break;
+    }
+  }
+
+  private _remember({ server, remember }: IConnected): void {
+    if (remember) {
+      this._options.server.remember(server);
     }
   }
 

@@ -1,6 +1,6 @@
 /** The private line between the page and one kernel's worker. */
 
-import { readMessage, type FromWorker, type IGreeting, type ToWorker } from './messages';
+import { readMessage, type FromWorker, type IGreeting, type ToWorker } from '../messages';
 
 export class Line {
   /** Hand one end to the worker, with its greeting. */
