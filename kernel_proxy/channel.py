@@ -30,6 +30,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     _session: Session | None = None
     _deadline: asyncio.TimerHandle | None = None
+    #: Its token is no good any more.
+    _is_out = False
     _greeting: asyncio.Task[None] | None = None
     _sender: asyncio.Task[None] | None = None
 
@@ -70,6 +72,9 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
 
     async def on_message(self, message: str | bytes) -> None:
         """Take a frame of the page."""
+        if self._is_out:
+            # Tornado (6.6) waits for the page to close as well, and hands on what it sends until then.
+            return
         try:
             frame, buffers = _parse(message)
             plane = "tensors" if frame.get("type") == "upload" else "channel"
@@ -125,7 +130,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             seq = log.last
         lost = max(0, log.first - 1 - seq)
         names = [] if new else await session.names()
-        if self.ws_connection is None:
+        if self.ws_connection is None or self._is_out:
             return
         self._session = session
         session.listeners[self] = seq
@@ -208,6 +213,8 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
     def put_out(self, why: str) -> None:
         """Tell the page why its token is no good any more; its session goes on."""
         self._send({"type": "ended", "reason": "token", "message": why})
+        self._is_out = True
+        self._part()
         self.close(4401, "token")
 
     def _refuse(self, reason: str, message: str) -> None:
@@ -220,6 +227,10 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         if self._deadline:
             self._deadline.cancel()
         self.proxy.admission.forget(self)
+        self._part()
+
+    def _part(self) -> None:
+        """Follow the session no more."""
         if self._sender:
             self._sender.cancel()
         if self._session:

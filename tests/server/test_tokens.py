@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from hostile import RawWebSocket
 from native_notebook import NativeNotebook
 from pages import ask, pair, redeem
 from proxy import ORIGIN, Proxy
@@ -134,6 +135,37 @@ def test_revoking_ends_channels_and_streams(proxy, command, new_page):
     bystander.ask("cells_request")
     for channel in (page, again, back, bystander):
         channel.close()
+
+
+def test_who_was_put_out_and_stays_executes_nothing(proxy, command, new_page, tmp_path):
+    """A WebSocket is closed by both ends, and one may not want to."""
+    token, identifier = new_page()
+    page = RawChannel(proxy)
+    page.greet()
+
+    def make(name):
+        """A frame whose cell makes a file, if it is run."""
+        header = {"msg_id": f"make-{name}", "msg_type": "execute_request", "session": page.session}
+        code = f"open({str(tmp_path / name)!r}, 'w').close()"
+        parts = {"parent_header": {}, "metadata": {}, "content": {"code": code, "silent": False}}
+        message = {"header": header | {"version": "5.4", "username": ""}, **parts}
+        return json.dumps({"type": "request", "channel": "shell", "msg": message}).encode()
+
+    def made():
+        for _ in range(3):
+            page.reply(page.cell("1 + 1"))
+        return [file.name for file in tmp_path.iterdir()]
+
+    with RawWebSocket(proxy) as hostile:
+        assert hostile.hello(page.session, token=token)["type"] == "welcome"
+        hostile.frame(make("before"))
+        assert made() == ["before"]
+        revoke(proxy, command, identifier)
+        while hostile.receive()[0] != 8:
+            pass
+        assert hostile.frame(make("after"))
+        assert made() == ["before"]
+    page.shut_down()
 
 
 def test_a_notebook_says_what_became_of_its_token(proxy, command, new_page, loop, capsys):
