@@ -121,7 +121,10 @@ class Tokens:
 
     def why_void(self, identifier: str) -> str | None:
         """Return why a token that was good is not any more; None while it is."""
-        token = self._read().tokens.get(identifier)
+        try:
+            token = self._read().tokens.get(identifier)
+        except ValueError:
+            return "can not be looked up on the server, whose file of tokens is damaged"
         if token is None:
             return "was revoked"
         if self._is_expired(token):

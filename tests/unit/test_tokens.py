@@ -87,6 +87,16 @@ def test_two_that_share_the_file_see_each_other(tokens, tmp_path, clock):
     assert tokens.find(token, PAGE) is None and tokens.redeem(code, PAGE) is None
 
 
+def test_a_damaged_file_voids_all(tokens, tmp_path):
+    token = paired(tokens)
+    [known] = tokens.good()
+    (tmp_path / "tokens.json").write_text('{"tokens": [')
+    assert "damaged" in tokens.why_void(known.id)
+    for refused in (lambda: tokens.find(token, PAGE), lambda: tokens.new_code("ana"), tokens.begin):
+        with pytest.raises(ValueError, match="remove it, which voids all tokens"):
+            refused()
+
+
 def test_each_use_moves_the_end(tokens, clock):
     token = paired(tokens)
     [known] = tokens.good()
