@@ -93,6 +93,11 @@ class KernelProxy(ExtensionApp):
     max_cell_minutes = Float(
         0, min=0, help="interrupt a cell that runs for so long; 0 for never"
     ).tag(config=True)
+    max_cell_cpu_minutes = Float(
+        0,
+        min=0,
+        help="interrupt a cell that uses the processors for so long, all of them together; 0 for never",
+    ).tag(config=True)
     gpu_memory_share = Float(
         0,
         min=0,
@@ -176,6 +181,7 @@ class KernelProxy(ExtensionApp):
             event_log_bytes=self.event_log * 2**20,
             max_queued=self.max_queued,
             max_cell_s=self.max_cell_minutes * 60,
+            max_cell_cpu_s=self.max_cell_cpu_minutes * 60,
             gpu_memory_share=self.gpu_memory_share,
             cull_after_s=self.cull_after * 60,
             exit_when_idle_s=self.exit_when_idle * 60,

@@ -44,8 +44,8 @@ class Cell:
     bytes_down: int = 0
     #: The page has asked for its end before its code began.
     interrupted: bool = False
-    #: It was interrupted because it had run for as long as a cell may.
-    over_time: bool = False
+    #: Why it was interrupted, if it was for one of the limits of a cell.
+    over_limit: str | None = None
     #: The input_request that waits for an answer.
     question: str | None = None
     seen: bool = False

@@ -152,6 +152,20 @@ class KernelProcess:
         provisioner = self._manager.provisioner
         return await provisioner.wait() if provisioner else None
 
+    def cpu_s(self) -> float:
+        """Return the time in which the processors have worked for it and its child processes, those
+        that have ended included, in seconds; 0 for a process that is not on this machine."""
+        provisioner = self._manager.provisioner
+        if not isinstance(provisioner, LocalProvisioner) or provisioner.pid is None:
+            return 0
+        total = 0.0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(provisioner.pid)
+            for each in (process, *process.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    total += sum(each.cpu_times()[:4])
+        return total
+
     async def interrupt(self) -> None:
         """Interrupt what runs in it, as Ctrl-C would."""
         if self._manager.has_kernel:

@@ -28,6 +28,8 @@ class Limits:
     max_queued: int = 100
     #: How long the code of a cell may run, in seconds; 0 for any time.
     max_cell_s: float = 0
+    #: How long it may use the processors, in seconds of all of them together; 0 for any time.
+    max_cell_cpu_s: float = 0
     #: What part of each GPU's memory torch may take in a kernel, up to 1; 0 for all there is.
     gpu_memory_share: float = 0
     #: A session in which nothing has run for so long is ended; 0 for never.

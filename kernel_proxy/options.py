@@ -124,6 +124,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "event_log": _MIB,
     "max_queued": _COUNT,
     "max_cell_minutes": _MINUTES,
+    "max_cell_cpu_minutes": _MINUTES,
     "gpu_memory_share": {"type": _share, "metavar": "FRACTION"},
     "cull_after": _MINUTES,
     "exit_when_idle": _MINUTES,

@@ -90,7 +90,7 @@ class Session:
         self._processes = processes
         self._limits = limits
         self._replay_bytes = limits.message_bytes // 4
-        self.cell_time = CellTime(self, limits.max_cell_s, logger)
+        self.cell_time = CellTime(self, limits.max_cell_s, limits.max_cell_cpu_s, logger)
         self._logger = logger
         self.kernel: Kernel | None = None
         self.starting: Kernel | None = None

@@ -89,6 +89,23 @@ def test_a_cell_that_awaits_is_interrupted_alike(start_proxy):
     assert reply["ename"] == "KeyboardInterrupt" and "--max-cell-minutes" in reply["evalue"]
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "while True: pass",
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'while True: pass'])",
+    ],
+)
+def test_a_cell_that_computes_for_too_long_is_interrupted(start_proxy, code):
+    page = opened(start_proxy("--max-cell-cpu-minutes", minutes(2)))
+    # Sleep is not counted.
+    assert content_of(page, page.cell("import time\ntime.sleep(4)"))["status"] == "ok"
+    reply = content_of(page, page.cell(code))
+    assert reply["ename"] == "KeyboardInterrupt"
+    assert "use the processors for 2 seconds" in reply["evalue"]
+    assert content_of(page, page.cell("1"))["status"] == "ok"
+
+
 def test_a_cell_that_ignores_the_interrupt_loses_its_kernel(start_proxy):
     page = opened(start_proxy("--max-cell-minutes", minutes(2)))
     cell, behind = page.cell(IGNORES_INTERRUPTS), page.cell("1")
