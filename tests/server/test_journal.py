@@ -174,6 +174,7 @@ def test_one_line_for_each_thing(logged, loop, tmp_path):
     one("server ends")
 
 
+@pytest.mark.parametrize("logged", ["json"], indirect=True)
 def test_a_session_that_is_culled(logged, loop):
     proxy = logged("--cull-after", str(0.5 / 60), level="INFO")
     channel = RawChannel(proxy)
@@ -183,6 +184,7 @@ def test_a_session_that_is_culled(logged, loop):
     assert [(line["what"], line["why"]) for line in ended] == [("session ended", "idle")]
 
 
+@pytest.mark.parametrize("logged", ["json"], indirect=True)
 def test_a_kernel_that_can_not_start_is_told(logged, loop):
     proxy = logged("--kernel", "nowhere", level="INFO")
     assert RawChannel(proxy).greet()["reason"] == "kernel-start"
