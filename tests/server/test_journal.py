@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -101,18 +102,29 @@ def misuse(proxy):
     return wrong, proxy.code, paired
 
 
-def test_nothing_of_a_user_is_in_the_log(logged, loop):
-    proxy = logged()
+def lose_state(proxy, state):
+    """Take the folder of a session away; return the session's name."""
+    channel = RawChannel(proxy)
+    channel.greet()
+    shutil.rmtree(state / "sessions" / channel.session)
+    channel.reply(channel.cell("1"))
+    channel.shut_down()
+    return channel.session
+
+
+def test_nothing_of_a_user_is_in_the_log(logged, loop, tmp_path):
+    proxy = logged("--state", str(tmp_path / "state"))
     use(proxy, loop)
     pairing = misuse(proxy)
+    session = lose_state(proxy, tmp_path / "state")
     log = logged.read()
     # It has heard of all of it.
     for said in (
         *("request failed", "RuntimeError", "cell ended", "kernel died", "origin refused"),
-        *("code refused", "page paired"),
+        *("code refused", "page paired", "state not saved"),
     ):
         assert said in log
-    for secret in (TOKEN, CODE, OUTPUT, VALUE, NAME, *pairing):
+    for secret in (TOKEN, CODE, OUTPUT, VALUE, NAME, session, *pairing):
         assert secret not in log
 
 
