@@ -34,6 +34,7 @@ _SEGMENT_BYTES = 64 * 2**20
 def main(argv: list[str]) -> None:
     """Print what was found; the status is 1 if there is a problem."""
     arguments = _parser().parse_args(argv)
+    arguments.token = arguments.token or os.environ.get(TOKEN_VARIABLE)
     checks = _of_address(arguments) if arguments.address else _of_this_machine(arguments)
     problems = 0
     for finding in checks:
@@ -52,7 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--address", metavar="URL", help="ask a running server, as a page of each --origin would")
     add("--origin", "--site", action="append", default=[], dest="origins", metavar="ADDRESS")
-    add("--token-file", help=f"with --address: the token to try, else that of {TOKEN_VARIABLE}")
+    add(
+        "--token-file",
+        type=_token,
+        dest="token",
+        metavar="FILE",
+        help=f"the token to try, else that of {TOKEN_VARIABLE}",
+    )
     add("--kernel", action="append", dest="kernels", metavar="NAME", help="default python3")
     add("--port", type=int, default=DEFAULT_PORT, help="default %(default)s")
     add("--ip", default="127.0.0.1")
@@ -67,7 +74,7 @@ def _of_this_machine(arguments: argparse.Namespace) -> Iterator[Finding]:
     gpus = yield from check_gpus()
     for name in arguments.kernels or ["python3"]:
         yield from check_kernel(name, arguments.directory, gpus > 0)
-    yield check_port(arguments.ip, arguments.port)
+    yield check_port(arguments.ip, arguments.port, arguments.token)
     yield from check_memory(arguments.shared_memory * 2**20)
     folder = Path(arguments.state or f"{jupyter_runtime_dir()}/torch-proxy-{arguments.port}")
     yield from check_state(folder, arguments.event_log * 2**20)
@@ -79,20 +86,23 @@ def _of_address(arguments: argparse.Namespace) -> Iterator[Finding]:
     try:
         # It has the form of an origin, but for a path.
         exact_origin(address)
-        token = _token(arguments.token_file)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         yield problem(str(error), "--address http://127.0.0.1:8889, as the server has printed it.")
+        return
+    if not arguments.origins:
+        yield problem("It is not said for which page.", "--origin https://name.github.io")
         return
     yield from check_origins(arguments.origins)
     for text in arguments.origins:
         with contextlib.suppress(ValueError):
-            yield from check_address(address, exact_origin(text), token)
+            yield from check_address(address, exact_origin(text), arguments.token)
 
 
-def _token(file: str | None) -> str | None:
-    if file:
+def _token(file: str) -> str:
+    try:
         return Path(file).read_text(encoding="utf-8").strip()
-    return os.environ.get(TOKEN_VARIABLE)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{file}: {error.strerror}") from None
 
 
 def check_gpus() -> Iterator[Finding]:
@@ -118,8 +128,8 @@ def check_gpus() -> Iterator[Finding]:
     return len(gpus)
 
 
-def check_port(ip: str, port: int) -> Finding:
-    """Say whether the port is free, or who has it."""
+def check_port(ip: str, port: int, token: str | None = None) -> Finding:
+    """Say whether the port is free, or who has it; `token` is shown to a proxy there."""
     host = "127.0.0.1" if ip in _EVERY_ADDRESS else ip
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as trial:
@@ -129,13 +139,13 @@ def check_port(ip: str, port: int) -> Finding:
         except PermissionError:
             return problem(f"This user may not listen on port {port}.", "--port 8889")
         except OSError as error:
-            return _port_taken(host, port, error)
+            return _port_taken(host, port, error, token)
     return ok(f"Port {port} of {host} is free.")
 
 
-def _port_taken(host: str, port: int, error: OSError) -> Finding:
+def _port_taken(host: str, port: int, error: OSError, token: str | None) -> Finding:
     address = f"[{host}]" if ":" in host else host
-    who = who_answers(f"http://{address}:{port}")
+    who = who_answers(f"http://{address}:{port}", token)
     if who:
         return ok(
             f"{who} has port {port} of {host}. This one is checked from outside with --address."

@@ -80,7 +80,8 @@ class EventLog:
             self._retry_at = time.monotonic() + RETRY_S
             if full:
                 return None
-            self._logger.error("events do not go to the disk for now: %s", error)
+            # Not the error itself, which may name a session's folder, and so the session.
+            journal.note(self._logger, "events not on disk", logging.ERROR, error=error.strerror)
             return error.strerror
         self._retry_at = None
         return None

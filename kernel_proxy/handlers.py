@@ -190,16 +190,18 @@ class PairHandler(ProxyHandler):
                 raise ValueError
         except (ValueError, KeyError, TypeError):
             raise Refused('The body of this request is `{"code": "ABCD-EFGH"}`.') from None
-        token = self.proxy.admission.tokens.redeem(code, self.origin)
-        done = "code refused" if token is None else "page paired"
-        journal.note(self.proxy.log, done, origin=self.origin)
+        tokens, log = self.proxy.admission.tokens, self.proxy.log
+        token = tokens.redeem(code, self.origin)
         if token is None:
+            journal.note(log, "code refused", logging.WARNING, origin=self.origin)
             raise Refused(
                 "This code is wrong, used, or older than ten minutes. `jupyter torch-proxy pair` on the "
                 "server makes a new one.",
                 "token",
                 403,
             )
+        known = tokens.find(token, self.origin)
+        journal.note(log, "page paired", origin=self.origin, token=known.id if known else None)
         self.finish({"token": token})
 
 

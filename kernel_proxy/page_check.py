@@ -53,13 +53,17 @@ def ask(
     return Answer(reply.status, reply.headers, body if isinstance(body, dict) else {})
 
 
-def who_answers(address: str) -> str | None:
-    """Return what kind of our server answers at an address, None for none of ours."""
+def who_answers(address: str, token: str | None) -> str | None:
+    """Say which server of ours answers at an address, None for none of ours. Its version is told to
+    one who has a token."""
+    headers = {"Authorization": f"token {token}"} if token else {}
     try:
-        answer = ask(address, "GET", "health", {}, _NEAR_TIMEOUT_S)
+        if ask(address, "GET", "health", {}, _NEAR_TIMEOUT_S).body != {"status": "ok"}:
+            return None
+        version = ask(address, "GET", "", headers, _NEAR_TIMEOUT_S).body.get("version")
     except OSError:
         return None
-    return "A running torch-proxy" if answer.body == {"status": "ok"} else None
+    return f"A running torch-proxy {version}" if version else "A running torch-proxy"
 
 
 def check_address(address: str, origin: str, token: str | None) -> Iterator[Finding]:
@@ -115,7 +119,8 @@ def _stopped(address: str, origin: str, health: Answer) -> Finding | None:
     if reason == "host":
         return problem(
             f"The server at {address} refuses the host name that it is called by.",
-            "have the reverse proxy send `Host: 127.0.0.1` and the port (docs/hosting.md).",
+            "have the reverse proxy send `Host: 127.0.0.1` and the port (docs/hosting.md), or start the "
+            f"server with --host {urlsplit(address).hostname}",
         )
     if health.body != {"status": "ok"}:
         return problem(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from . import journal
 from .cells import Cells
 from .idle import moment
 from .state import SessionFolder
@@ -56,7 +57,13 @@ class Record:
             self._folder.save(name, content)
         except OSError as error:
             # The cell goes on; only a proxy that is started again will not know of it.
-            self._logger.error("session %s: its state is not saved: %s", self._name, error)
+            journal.note(
+                self._logger,
+                "state not saved",
+                logging.ERROR,
+                session=self._name,
+                error=error.strerror,
+            )
 
     def close(self) -> None:
         """Save nothing any more."""

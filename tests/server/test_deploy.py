@@ -13,7 +13,7 @@ from pathlib import Path
 import fronts
 import pytest
 
-from kernel_proxy import command
+from kernel_proxy import options
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -35,7 +35,7 @@ def home(tmp_path):
 def understood(words):
     """Check that `jupyter torch-proxy` knows these options."""
     assert words[:2] == ["jupyter", "torch-proxy"]
-    return command._parser().parse_args(words[2:])
+    return options.parser().parse_args(words[2:])
 
 
 @pytest.mark.program("systemd-analyze")
@@ -99,9 +99,9 @@ def test_containerfile_starts_the_proxy():
     text = (DEPLOY / "Containerfile").read_text()
     words = json.loads(re.search(r"^ENTRYPOINT (.*)$", text, re.M)[1])
     arguments = understood([*words, "--origin", "https://name.github.io"])
-    assert (arguments.ip, arguments.port) == ("0.0.0.0", command.DEFAULT_PORT)  # noqa: S104
+    assert (arguments.ip, arguments.port) == ("0.0.0.0", options.DEFAULT_PORT)  # noqa: S104
     documented = (ROOT / "docs" / "operations.md").read_text()
-    assert f"-p 127.0.0.1:{command.DEFAULT_PORT}:{command.DEFAULT_PORT}" in documented
+    assert f"-p 127.0.0.1:{options.DEFAULT_PORT}:{options.DEFAULT_PORT}" in documented
     assert f":{arguments.token_file}:ro" in documented
 
 

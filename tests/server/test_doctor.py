@@ -13,7 +13,7 @@ import fronts
 import pytest
 from proxy import ORIGIN
 
-from kernel_proxy import doctor
+from kernel_proxy import __version__, doctor
 from kernel_proxy.finding import OK, PROBLEM, WARNING
 from kernel_proxy.page_check import check_address
 from kernel_proxy.tls import self_signed
@@ -125,6 +125,8 @@ def test_a_gpu_that_is_of_no_use(smi, said, tmp_path):
 def test_who_has_the_port(proxy):
     assert doctor.check_port("127.0.0.1", proxy.port).level == OK
     assert "A running torch-proxy has port" in doctor.check_port("127.0.0.1", proxy.port).text
+    known = doctor.check_port("127.0.0.1", proxy.port, proxy.token).text
+    assert f"A running torch-proxy {__version__} has port" in known
     with another_program() as port:
         found = doctor.check_port("127.0.0.1", port)
         assert found.level == PROBLEM and "no torch-proxy" in found.text
@@ -183,6 +185,8 @@ def test_what_stops_a_page(proxy):
         assert "does not speak HTTP" in problem_of(meets(url))
     status, said = run("--address", "ftp://x", "--origin", ORIGIN)
     assert status == 1 and "'ftp://x' is no origin" in said
+    status, said = run("--address", proxy.url)
+    assert status == 1 and "not said for which page" in said
 
 
 def greet(listening):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -10,10 +11,12 @@ import urllib.request
 import pytest
 import websockets
 from native_notebook import NativeNotebook
+from pages import pair, redeem
 from proxy import ORIGIN, Proxy
 from raw_channel import RawChannel
 
 from jupyterlite_torch._errors import KernelDied, ServerError
+from kernel_proxy.tokens import Tokens
 
 #: What must not be in a log: each is said to the proxy in its own place.
 TOKEN, CODE, OUTPUT, VALUE, NAME = (
@@ -80,7 +83,7 @@ def use(proxy, loop):
 
 
 def misuse(proxy):
-    """Say secrets where they do not belong."""
+    """Say secrets where they do not belong; return those of pairing."""
     api = "kernel_proxy/api/v1/"
     assert get(proxy, f"{api}?token={TOKEN}&x={TOKEN}", Referer=f"http://x/?t={TOKEN}") == 401
     assert get(proxy, f"{api}sessions", Authorization=f"token {TOKEN}") == 500
@@ -92,17 +95,36 @@ def misuse(proxy):
     with pytest.raises(websockets.ConnectionClosed):
         while True:
             channel.receive()
+    wrong = "ABCD-EFGH"
+    assert redeem(proxy, wrong)[0] == 403
+    paired = pair(proxy, proxy.code)
+    assert get(proxy, api, Authorization=f"token {paired}", Origin=ORIGIN) == 200
+    return wrong, proxy.code, paired
 
 
-def test_nothing_of_a_user_is_in_the_log(logged, loop):
-    proxy = logged()
+def lose_state(proxy, state):
+    """Take the folder of a session away; return the session's name."""
+    channel = RawChannel(proxy)
+    channel.greet()
+    shutil.rmtree(state / "sessions" / channel.session)
+    channel.reply(channel.cell("1"))
+    channel.shut_down()
+    return channel.session
+
+
+def test_nothing_of_a_user_is_in_the_log(logged, loop, tmp_path):
+    proxy = logged("--state", str(tmp_path / "state"))
     use(proxy, loop)
-    misuse(proxy)
+    pairing = misuse(proxy)
+    session = lose_state(proxy, tmp_path / "state")
     log = logged.read()
     # It has heard of all of it.
-    for said in ("request failed", "RuntimeError", "cell ended", "kernel died", "origin refused"):
+    for said in (
+        *("request failed", "RuntimeError", "cell ended", "kernel died", "origin refused"),
+        *("code refused", "page paired", "state not saved"),
+    ):
         assert said in log
-    for secret in (TOKEN, CODE, OUTPUT, VALUE, NAME):
+    for secret in (TOKEN, CODE, OUTPUT, VALUE, NAME, session, *pairing):
         assert secret not in log
 
 
@@ -119,8 +141,10 @@ def lines_of(log, format):
     return lines
 
 
-def test_one_line_for_each_thing(logged, loop):
-    proxy = logged("--max-queued", "1", "--max-sessions", "1", level="INFO")
+def test_one_line_for_each_thing(logged, loop, tmp_path):
+    state = tmp_path / "state"
+    limits = ("--max-queued", "1", "--max-sessions", "1")
+    proxy = logged(*limits, "--state", str(state), level="INFO")
     notebook = NativeNotebook(proxy, loop)
     notebook.torch("x = torch.ones(3)")
     session = notebook.page.session
@@ -133,6 +157,9 @@ def test_one_line_for_each_thing(logged, loop):
     assert channel.reply(refused)["msg"]["content"]["ename"] == "Refused"
     assert RawChannel(proxy).greet()["reason"] == "too-many"
     get(proxy, "kernel_proxy/api/v1/", Origin="http://evil.example")
+    redeem(proxy, "ABCD-EFGH")
+    pair(proxy, proxy.code)
+    [token] = Tokens(state).good()
     channel.shut_down()
     log = logged.read()
     lines = lines_of(log, logged.format)
@@ -153,10 +180,13 @@ def test_one_line_for_each_thing(logged, loop):
     one("limit hit", session=name, limit="--max-queued")
     one("limit hit", limit="--max-sessions")
     one("origin refused", origin="http://evil.example")
+    one("code refused", origin=ORIGIN)
+    one("page paired", origin=ORIGIN, token=token.id)
     one("session ended", session=name, why="asked")
     one("server ends")
 
 
+@pytest.mark.parametrize("logged", ["json"], indirect=True)
 def test_a_session_that_is_culled(logged, loop):
     proxy = logged("--cull-after", str(0.5 / 60), level="INFO")
     channel = RawChannel(proxy)
@@ -166,6 +196,7 @@ def test_a_session_that_is_culled(logged, loop):
     assert [(line["what"], line["why"]) for line in ended] == [("session ended", "idle")]
 
 
+@pytest.mark.parametrize("logged", ["json"], indirect=True)
 def test_a_kernel_that_can_not_start_is_told(logged, loop):
     proxy = logged("--kernel", "nowhere", level="INFO")
     assert RawChannel(proxy).greet()["reason"] == "kernel-start"

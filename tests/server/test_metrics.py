@@ -7,6 +7,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from pages import pair
 from prometheus_client.parser import text_string_to_metric_families
 from proxy import ORIGIN, Proxy
 from raw_channel import RawChannel
@@ -56,6 +57,9 @@ def test_metrics_are_not_for_strangers_and_pages(proxy):
     assert get(proxy, "metrics", Authorization="Bearer wrong")[0] == 401
     good = {"Authorization": f"Bearer {proxy.token}"}
     assert get(proxy, "metrics", Origin=ORIGIN, **good)[0] == 403
+    page = f"Bearer {pair(proxy, proxy.code)}"
+    assert get(proxy, "metrics", Origin=ORIGIN, Authorization=page)[0] == 403
+    assert get(proxy, "metrics", Authorization=page)[0] == 401
     assert get(proxy, "metrics", **good)[0] == 200
 
 
