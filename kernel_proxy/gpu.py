@@ -6,7 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-#: Seconds in which nvidia-smi must answer; it has been seen to hang with a GPU that fell off the bus.
+#: Seconds in which nvidia-smi must answer; with a GPU that does not, it can hang.
 TIMEOUT_S = 10
 #: For so many seconds an answer is taken for the present.
 FRESH_S = 5

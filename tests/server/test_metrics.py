@@ -122,7 +122,7 @@ def test_a_machine_without_a_gpu_has_no_gpu_metrics(fresh):
     assert not [name for name in metrics(fresh) if "gpu" in name]
 
 
-#: As the driver 550 answers for a GPU, and for a part of one (MIG), which does not tell its load.
+#: In the form that the manual of nvidia-smi gives: a GPU, and a part of one (MIG) without its load.
 SMI = """#!/bin/sh
 echo '0, NVIDIA H200, 550.54.15, 1024, 143771, 37'
 echo '1, NVIDIA A100 MIG 1g.5gb, 550.54.15, 512, 4864, [N/A]'
@@ -130,7 +130,7 @@ echo '1, NVIDIA A100 MIG 1g.5gb, 550.54.15, 512, 4864, [N/A]'
 
 
 def test_gpus_are_told_as_the_driver_does(tmp_path):
-    # No GPU here: what stands in for the driver's program answers as that one was seen to.
+    # No GPU here: what stands in for the driver's program answers in the form of its manual.
     program = tmp_path / "nvidia-smi"
     program.write_text(SMI)
     program.chmod(0o700)
