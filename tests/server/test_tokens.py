@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hostile import RawWebSocket
@@ -242,7 +243,7 @@ def test_the_token_for_programs_is_printed_only_where_no_link_is(start_proxy, ru
     assert ask(proxy, token=token)[0] == ask(proxy, token=token, origin=None)[0] == 200
 
 
-def test_one_token_opens_so_many_sessions(start_proxy, runtime):
+def test_one_token_opens_so_many_sessions(start_proxy, runtime, command):
     proxy = start_proxy("--site", ORIGIN, "--max-sessions-per-token", "1", env=runtime)
     token = pair(proxy, proxy.code)
     first, second = RawChannel(proxy, token=token), RawChannel(proxy, token=token)
@@ -255,6 +256,9 @@ def test_one_token_opens_so_many_sessions(start_proxy, runtime):
     assert again.greet()["type"] == program.greet()["type"] == "welcome"
     for channel in (first, second, again, program):
         channel.close()
+    proxy.kill()
+    assert "no server runs on port" in command("pair", "--port", str(proxy.port))
+    assert not list(Path(runtime["JUPYTER_RUNTIME_DIR"]).glob(f"*-{proxy.process.pid}.json"))
 
 
 def test_revoking_all_voids_codes_too(proxy, command, new_page):
