@@ -50,6 +50,8 @@ class Admission:
         self.tokens, self.shared = tokens, shared
         #: The one whose account this is.
         self.owner = owner()
+        #: The origin by which pages reach this server.
+        self.home: str | None = None
         self._guests: dict[Guest, str] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -60,7 +62,7 @@ class Admission:
         """
         if token is None or not _TOKEN.fullmatch(token):
             raise _unknown()
-        if known := self.tokens.find(token, handler.request.headers.get("Origin")):
+        if known := self.tokens.find(token, self._origin(handler)):
             self._check_person(known.person, self.owner)
             user = PageUser(known.person)
             user.token = known.id
@@ -80,6 +82,13 @@ class Admission:
         if type(provider).get_user not in _NAMELESS:
             self._check_person(user.username, self._first(user.username))
         return user
+
+    def _origin(self, handler: RequestHandler) -> str | None:
+        """Return the page's origin. Of one that has the server's own, browsers name it in this way for
+        a GET, and no page can (Fetch Metadata)."""
+        headers = handler.request.headers
+        same = headers.get("Sec-Fetch-Site") == "same-origin"
+        return headers.get("Origin") or (self.home if same else None)
 
     def _first(self, name: str) -> str:
         # A hub starts a server for one of its users, who need not be the first to come.

@@ -239,6 +239,7 @@ class KernelProxy(ExtensionApp):
             origins=",".join(self.proxy.origins),
             kernels=",".join(self.proxy.kernels),
         )
+        self.proxy.admission.home = exact_origin(self.page_address)
         self._announcement = running.announce(
             port=serverapp.port,
             address=self.page_address,

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 from jupyter_core.paths import jupyter_runtime_dir
 
-from .state import load_json, save_json
+from .state import is_in_use, load_json, save_json
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,6 @@ class Running:
     """A proxy that runs. `state` is its folder, `address` how pages reach it."""
 
     pid: int
-    created: float
     port: int
     address: str
     state: str
@@ -42,8 +41,7 @@ class Announcement:
 
 def announce(**described: Any) -> Announcement:
     """Tell the commands of this proxy."""
-    process = psutil.Process()
-    return Announcement(Running(os.getpid(), process.create_time(), **described))
+    return Announcement(Running(os.getpid(), **described))
 
 
 def running() -> list[Running]:
@@ -52,18 +50,11 @@ def running() -> list[Running]:
     for file in sorted(Path(jupyter_runtime_dir()).glob("torch-proxy-*.json")):
         with contextlib.suppress(ValueError, TypeError):
             proxy = Running(**load_json(file))
-            if _is_alive(proxy):
+            if psutil.pid_exists(proxy.pid) and is_in_use(Path(proxy.state)):
                 found.append(proxy)
             else:
                 file.unlink(missing_ok=True)
     return found
-
-
-def _is_alive(proxy: Running) -> bool:
-    try:
-        return abs(psutil.Process(proxy.pid).create_time() - proxy.created) < 2
-    except psutil.NoSuchProcess:
-        return False
 
 
 def choose(port: int | None) -> Running:

@@ -73,6 +73,21 @@ class State:
             self.folder.rmdir()
 
 
+def is_in_use(folder: Path) -> bool:
+    """True while a proxy has the state folder, by its lock, which ends with the process."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 class SessionFolder:
     """What is kept of one session."""
 

@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from fronts import free_port
 from hostile import RawWebSocket
 from native_notebook import NativeNotebook
 from pages import ask, pair, redeem
@@ -242,7 +244,7 @@ def test_the_token_for_programs_is_printed_only_where_no_link_is(start_proxy, ru
     assert ask(proxy, token=token)[0] == ask(proxy, token=token, origin=None)[0] == 200
 
 
-def test_one_token_opens_so_many_sessions(start_proxy, runtime):
+def test_one_token_opens_so_many_sessions(start_proxy, runtime, command):
     proxy = start_proxy("--site", ORIGIN, "--max-sessions-per-token", "1", env=runtime)
     token = pair(proxy, proxy.code)
     first, second = RawChannel(proxy, token=token), RawChannel(proxy, token=token)
@@ -255,6 +257,23 @@ def test_one_token_opens_so_many_sessions(start_proxy, runtime):
     assert again.greet()["type"] == program.greet()["type"] == "welcome"
     for channel in (first, second, again, program):
         channel.close()
+    proxy.kill()
+    assert "no server runs on port" in command("pair", "--port", str(proxy.port))
+    assert not list(Path(runtime["JUPYTER_RUNTIME_DIR"]).glob(f"*-{proxy.process.pid}.json"))
+
+
+def test_a_page_on_the_servers_own_origin_says_so_in_another_way(start_proxy, runtime):
+    """Browsers send no `Origin` with a GET then, as where one web server has both."""
+    port = free_port()
+    home = f"http://127.0.0.1:{port}"
+    server = start_proxy("--site", home, port=port, env=runtime)
+    token = pair(server, server.code, home)
+    for site, status in (("same-origin", 200), ("same-site", 401), ("cross-site", 401), ("", 401)):
+        assert ask(server, token=token, origin=None, Sec_Fetch_Site=site)[0] == status
+    # A token that was given to a page of another origin.
+    other = start_proxy("--site", ORIGIN, env=runtime)
+    token = pair(other, other.code)
+    assert ask(other, token=token, origin=None, Sec_Fetch_Site="same-origin")[0] == 401
 
 
 def test_revoking_all_voids_codes_too(proxy, command, new_page):
