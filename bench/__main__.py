@@ -7,7 +7,8 @@ cells with their checksums: of the `%%torch` cell and the local one that reads t
 first alone where `--eager` brings the array with it. Medians; the cells and the transfers of a pair
 take turns. Server and page share this machine.
 
-Then clients of CPython: the magic's own, ipyparallel's, jupyter-kernel-client's, and the JSON way.
+Then clients of CPython: the magic's own, ipyparallel's, jupyter-kernel-client's, and the JSON way; and
+load.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from typing import Any
 import nbformat
 from jupyter_client import KernelManager
 
-from bench import native
+from bench import load, native
+from bench.lines import line, target
 from bench.memory import MemoryWatch, chromiums, proxies
 from lite_site.browser import BrowserError, Chromium
 from lite_site.child import Child, unwind_when_told_to_end
@@ -59,6 +61,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     options = _parser().parse_args(arguments)
     unwind_when_told_to_end()
+    if options.load:
+        print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores")
+        load.report()
+        return
     arrays = [
         {"name": f"{mib} MiB {dtype}", "bytes": mib * MIB, "dtype": dtype, "pairs": pairs}
         for mib, dtype, pairs in (
@@ -81,6 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     report(measured, arrays)
     if not options.quick:
         native.report()
+        load.report()
 
 
 def through_jupyter_client(count: int) -> list[float]:
@@ -184,17 +191,17 @@ def report(measured: dict[str, list[float]], arrays: list[dict[str, Any]]) -> No
     }
     for name, label in labels.items():
         spread = statistics.quantiles(measured[name], n=20)
-        _line(label, f"{middle[name]:.1f}", f"5 to 95 %: {spread[0]:.1f} to {spread[-1]:.1f}")
+        line(label, f"{middle[name]:.1f}", f"5 to 95 %: {spread[0]:.1f} to {spread[-1]:.1f}")
     extra = middle["remote"] - middle["local"] - middle["direct"]
-    _target("more than both together", extra, "at most", CELL_TARGET_MS, "ms")
+    target("more than both together", extra, "at most", CELL_TARGET_MS, "ms")
 
     print(
         f"\n1,000 tensors of 4 KiB beside one of 4 MiB, medians of {len(measured['many up'])}, in ms"
     )
     for way, label in {"down": "to the browser", "up": "to the server"}.items():
         one, many = middle[f"one {way}"], middle[f"many {way}"]
-        _line(label, f"{many:.0f}", f"one: {one:.0f}")
-        _target("ratio", many / one, "at most", MANY_TARGET)
+        line(label, f"{many:.0f}", f"one: {one:.0f}")
+        target("ratio", many / one, "at most", MANY_TARGET)
 
     for array in arrays:
         name, size = array["name"], array["bytes"]
@@ -204,18 +211,16 @@ def report(measured: dict[str, list[float]], arrays: list[dict[str, Any]]) -> No
                 continue
             for way in (own, *theirs):
                 seconds = middle[f"{way} {name}"] / 1000
-                _line(WAYS[way], f"{seconds:.2f}", f"{size / seconds / 1e9:.2f} GB/s")
+                line(WAYS[way], f"{seconds:.2f}", f"{size / seconds / 1e9:.2f} GB/s")
             best = min(middle[f"{way} {name}"] for way in theirs)
-            _target(
-                "of the browser's rate", best / middle[f"{own} {name}"], "at least", RATE_TARGET
-            )
+            target("of the browser's rate", best / middle[f"{own} {name}"], "at least", RATE_TARGET)
 
     name = arrays[0]["name"]
     print(f"\nMemory that {name} needs above the arrays, medians of peaks, in MiB")
     for way, label in {"down": "to the browser", "up": "to the server"}.items():
         for kind in ("renderer", "proxy"):
             figure = middle[f"memory {way} {name} {kind}"] / MIB
-            _target(f"{label}, {kind}", figure, "at most", MEMORY_TARGET_MIB, "MiB")
+            target(f"{label}, {kind}", figure, "at most", MEMORY_TARGET_MIB, "MiB")
 
 
 #: Ways of ours, each with the browser's own.
@@ -230,17 +235,6 @@ WAYS = {
 }
 
 
-def _line(label: str, figure: str, note: str) -> None:
-    print(f"  {label:38} {figure:>8}   ({note})")
-
-
-def _target(label: str, value: float, bound: str, target: float, unit: str = "") -> None:
-    met = value <= target if bound == "at most" else value >= target
-    unit = f" {unit}" if unit else ""
-    verdict = "met" if met else "MISSED"
-    print(f"  {label:38} {value:8.2f}{unit}   target: {bound} {target}{unit}, {verdict}")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
@@ -252,7 +246,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--cells", type=int, default=50, help="cells of each kind (%(default)s)")
     add("--pairs", type=int, default=7, help="transfers of each kind (%(default)s)")
     add("--mib", type=int, default=256, help="size of the first array (%(default)s)")
-    add("--quick", action="store_true", help="leave out the largest array and CPython's clients")
+    add(
+        "--quick",
+        action="store_true",
+        help="leave out the largest array, CPython's clients and load",
+    )
+    add("--load", action="store_true", help="measure load alone")
     return parser
 
 

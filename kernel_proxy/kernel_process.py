@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ class KernelProcess:
         if not isinstance(provisioner, LocalProvisioner) or provisioner.pid is None:
             return None
         try:
-            created = psutil.Process(provisioner.pid).create_time()
+            created = _birth(psutil.Process(provisioner.pid))
         except psutil.NoSuchProcess:
             return None
         return {
@@ -128,7 +129,7 @@ class KernelProcess:
             "created": created,
         }
 
-    def find(self, pid: int, created: float) -> bool:
+    def find(self, pid: int, created: str) -> bool:
         """Take it over from an earlier proxy; False, and nothing left of it, if it is gone."""
         manager = self._manager
         try:
@@ -195,16 +196,29 @@ class KernelProcess:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _birth(process: psutil.Process) -> str:
+    """Return what tells a process from a later one of its number: on Linux by the ticks since the
+    machine's start, and which start that was, since the time of day may be put right meanwhile."""
+    if sys.platform != "linux":
+        return f"{process.create_time():.0f}"
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        raise psutil.NoSuchProcess(process.pid) from None
+    # The name of the program, in brackets, may hold spaces.
+    return f"{boot} {stat.rpartition(')')[2].split()[19]}"
+
+
 class _Found:
     """What LocalProvisioner needs of a Popen, for a process that is no child of this one."""
 
     stdin = stdout = stderr = None
 
-    def __init__(self, pid: int, created: float):
+    def __init__(self, pid: int, created: str):
         self.pid = pid
         self._process = psutil.Process(pid)
-        # The clock that a creation time is told by may be put right meanwhile.
-        if abs(self._process.create_time() - created) > 2 or self.poll() is not None:
+        if _birth(self._process) != created or self.poll() is not None:
             raise psutil.NoSuchProcess(pid)
 
     def poll(self) -> int | None:
