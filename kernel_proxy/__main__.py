@@ -1,5 +1,5 @@
 """`python -m kernel_proxy` is `jupyter torch-proxy`."""
 
-from kernel_proxy.command import main
+from .command import main
 
 main()

@@ -10,31 +10,32 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from traitlets import Bool, Float, Instance, Int, List, Unicode, default, validate
 
-from . import journal, running
 from ._version import __version__
-from .admission import Admission
-from .channel import ChannelHandler
-from .handlers import (
+from .access.admission import Admission
+from .access.hosts import Hosts
+from .access.origins import exact_origin
+from .access.tokens import DAY_S, Tokens
+from .command import running
+from .command.server import TorchProxyServer
+from .kernel.kernel_process import Processes
+from .limits import Limits
+from .operations import journal
+from .session.idle import Culling
+from .session.session import Session
+from .session.sessions import Sessions
+from .session.state import State
+from .settings import Proxy
+from .tensors.tensors import Budget
+from .web.channel import ChannelHandler
+from .web.handlers import (
     DescriptionHandler,
     NotFoundHandler,
     OriginsHandler,
     PairHandler,
     SessionsHandler,
 )
-from .hosts import Hosts
-from .idle import Culling
-from .kernel_process import Processes
-from .limits import Limits
-from .monitoring import HealthHandler, MetricsHandler
-from .origins import exact_origin
-from .server import TorchProxyServer
-from .session import Session
-from .sessions import Sessions
-from .settings import Proxy
-from .state import State
-from .tensor_handler import TensorsHandler
-from .tensors import Budget
-from .tokens import DAY_S, Tokens
+from .web.monitoring import HealthHandler, MetricsHandler
+from .web.tensor_handler import TensorsHandler
 
 
 class KernelProxy(ExtensionApp):

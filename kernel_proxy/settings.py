@@ -4,12 +4,12 @@ import logging
 import secrets
 from dataclasses import dataclass, field
 
-from .admission import Admission
-from .hosts import Hosts
-from .idle import Culling
+from .access.admission import Admission
+from .access.hosts import Hosts
 from .limits import Limits
-from .sessions import Sessions
-from .tensors import Budget
+from .session.idle import Culling
+from .session.sessions import Sessions
+from .tensors.tensors import Budget
 
 PROTOCOL = 1
 

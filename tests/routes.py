@@ -81,8 +81,8 @@ def _rules(router):
 
 def _server(kind):
     if kind == "torch-proxy":
-        from kernel_proxy.options import parser
-        from kernel_proxy.start import prepare
+        from kernel_proxy.command.options import parser
+        from kernel_proxy.command.start import prepare
 
         return prepare(parser().parse_args(["--port", "0"]))[0]
     from jupyter_server.serverapp import ServerApp

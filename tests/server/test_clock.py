@@ -10,7 +10,7 @@ import pytest
 from proxy import Proxy
 from raw_channel import RawChannel
 
-from kernel_proxy.kernel_process import _birth, _Found
+from kernel_proxy.kernel.kernel_process import _birth, _Found
 
 LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 needs_faketime = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed here")

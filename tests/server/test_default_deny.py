@@ -18,7 +18,7 @@ from proxy import ORIGIN, Proxy
 from routes import routes
 from websockets.sync.client import connect
 
-from kernel_proxy.tokens import Tokens
+from kernel_proxy.access.tokens import Tokens
 
 BASE = "/kernel_proxy/api/v1/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

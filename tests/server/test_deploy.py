@@ -13,7 +13,7 @@ from pathlib import Path
 import fronts
 import pytest
 
-from kernel_proxy import options
+from kernel_proxy.command import options
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -13,10 +13,11 @@ import fronts
 import pytest
 from proxy import ORIGIN
 
-from kernel_proxy import __version__, doctor
-from kernel_proxy.finding import OK, PROBLEM, WARNING
-from kernel_proxy.page_check import check_address
-from kernel_proxy.tls import self_signed
+from kernel_proxy import __version__
+from kernel_proxy.command import doctor
+from kernel_proxy.command.finding import OK, PROBLEM, WARNING
+from kernel_proxy.command.page_check import check_address
+from kernel_proxy.command.tls import self_signed
 
 
 def run(*arguments, **env):

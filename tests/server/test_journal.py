@@ -16,7 +16,7 @@ from proxy import ORIGIN, Proxy
 from raw_channel import RawChannel
 
 from jupyterlite_torch._errors import KernelDied, ServerError
-from kernel_proxy.tokens import Tokens
+from kernel_proxy.access.tokens import Tokens
 
 #: What must not be in a log: each is said to the proxy in its own place.
 TOKEN, CODE, OUTPUT, VALUE, NAME = (
@@ -24,7 +24,7 @@ TOKEN, CODE, OUTPUT, VALUE, NAME = (
 )  # fmt: skip
 #: Put into the proxy's process alone: a route that fails as no route should.
 BROKEN = """
-import kernel_proxy.handlers as handlers
+import kernel_proxy.web.handlers as handlers
 @handlers.allow_unauthenticated
 def get(self):
     raise RuntimeError("broken by " + self.request.headers["Authorization"])

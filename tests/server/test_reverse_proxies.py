@@ -11,7 +11,7 @@ import websockets
 from proxy import Proxy
 from raw_channel import RawChannel
 
-from kernel_proxy.tls import self_signed
+from kernel_proxy.command.tls import self_signed
 
 PING_S = 1
 #: nginx' own is 60 s; what keeps a silent line open is the same.

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from kernel_proxy.event_files import EventFiles
-from kernel_proxy.event_log import EventLog
+from kernel_proxy.session.event_files import EventFiles
+from kernel_proxy.session.event_log import EventLog
 
 
 @pytest.fixture

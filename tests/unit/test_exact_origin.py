@@ -2,7 +2,7 @@
 
 import pytest
 
-from kernel_proxy.origins import exact_origin
+from kernel_proxy.access.origins import exact_origin
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from kernel_proxy import idle
-from kernel_proxy.idle import Ended, duration, moment, seconds_since
-from kernel_proxy.state import State
+from kernel_proxy.session import idle
+from kernel_proxy.session.idle import Ended, duration, moment, seconds_since
+from kernel_proxy.session.state import State
 
 
 @pytest.mark.parametrize("jump", [-86400, -1, 0, 1, 86400])

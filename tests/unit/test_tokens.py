@@ -5,7 +5,14 @@ import random
 
 import pytest
 
-from kernel_proxy.tokens import CODE_LIFETIME_S, CODE_TRIES, DAY_S, MAX_CODES, MAX_TOKENS, Tokens
+from kernel_proxy.access.tokens import (
+    CODE_LIFETIME_S,
+    CODE_TRIES,
+    DAY_S,
+    MAX_CODES,
+    MAX_TOKENS,
+    Tokens,
+)
 
 PAGE = "https://name.example"
 WEEK_S = 7 * DAY_S

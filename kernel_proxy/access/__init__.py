@@ -1,0 +1,1 @@
+"""Who is let in: tokens, pairing codes, origins and hosts."""

@@ -1,0 +1,1 @@
+"""Kernels, and what is put into them."""

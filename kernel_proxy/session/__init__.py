@@ -1,0 +1,1 @@
+"""Sessions: their cells, events and what survives a restart."""

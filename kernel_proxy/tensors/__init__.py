@@ -1,0 +1,1 @@
+"""Tensors between kernel and page."""
