@@ -115,7 +115,8 @@ class Tokens:
         token = self._read().tokens.get(identifier)
         noted_every_s = min(_NOTED_EVERY_S, self._lifetime_s / 10)
         if token and not 0 <= clock.passed(token.used, self._now()) < noted_every_s:
-            with self._changing() as content:
+            # On a full disk it goes on as it is.
+            with contextlib.suppress(OSError), self._changing() as content:
                 if identifier in content.tokens:
                     content.tokens[identifier] = replace(token, used=self._now())
 

@@ -191,7 +191,16 @@ class PairHandler(ProxyHandler):
         except (ValueError, KeyError, TypeError):
             raise Refused('The body of this request is `{"code": "ABCD-EFGH"}`.') from None
         tokens, log = self.proxy.admission.tokens, self.proxy.log
-        token = tokens.redeem(code, self.origin)
+        try:
+            token = tokens.redeem(code, self.origin)
+        except OSError as error:
+            # The same for a right code and a wrong one, of which neither has been noted.
+            raise Refused(
+                f"The server can keep no token, because its state folder takes no more "
+                f"({error.strerror}). Make room there, then connect again; the code is good as before.",
+                "full",
+                503,
+            ) from None
         if token is None:
             journal.note(log, "code refused", logging.WARNING, origin=self.origin)
             raise Refused(

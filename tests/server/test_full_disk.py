@@ -1,12 +1,15 @@
 """A disk that is full: in the place of the event log, when a session begins, when a kernel starts."""
 
+import json
+import os
 import shutil
 import sys
 
 import namespaces
 import pytest
 from native_notebook import NativeNotebook
-from proxy import Proxy
+from native_transport import NativeTransport
+from proxy import ORIGIN, Proxy
 from raw_channel import RawChannel
 
 from jupyterlite_torch._errors import ConnectError
@@ -119,3 +122,31 @@ def test_64_mib_of_dev_shm_are_no_limit(tmp_path, loop):
     finally:
         notebook.close()
         proxy.interrupt()
+
+
+def test_pairing_waits_for_room(small, tmp_path):
+    proxy = Proxy(
+        "--state",
+        f"{small}/state",
+        "--site",
+        ORIGIN,
+        log=tmp_path / "log",
+        before=namespaces.small(small, "64k"),
+    )
+    code = json.dumps({"code": proxy.link.rpartition("code=")[2]}).encode()
+    transport = NativeTransport(proxy.url, ORIGIN)
+    headers = {"Content-Type": "application/json"}
+    rest = f"{namespaces.seen_by(proxy.process.pid, small)}/rest"
+    with open(rest, "wb", buffering=0) as file, pytest.raises(OSError):
+        while file.write(bytes(4096)):
+            pass
+    status, _, body = transport._request("POST", "pair", headers, code)
+    assert status == 503 and "No space left" in json.loads(body)["message"]
+    os.truncate(rest, 0)
+    status, _, body = transport._request("POST", "pair", headers, code)
+    assert status == 200
+    page = RawChannel(proxy, token=json.loads(body)["token"])
+    assert page.greet()["type"] == "welcome"
+    page.close()
+    proxy.interrupt()
+    assert "Traceback" not in (tmp_path / "log").read_text()
