@@ -9,12 +9,10 @@ import wheelUrl from 'jupyterlite-torch-magic.whl';
 
 import { addCommands } from './commands';
 import { normalAddress } from './connect/address';
-import { Doctor } from './connect/doctor';
 import { InputQuestions } from './cells/input';
 import { KernelSessions } from './kernels/kernel-sessions';
 import { KnownServer } from './connect/known-server';
 import { Lines } from './kernels/lines';
-import { pairByLink } from './connect/pairing';
 import { PairingLinks } from './connect/pairing-link';
 import { SessionIds, tellsTabsApart } from './kernels/session-id';
 import { Stops } from './cells/stop';
@@ -49,7 +47,6 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const lasting = lastingStorage();
     const ids = new SessionIds(storage, tellsTabsApart() ? lasting : null);
     const known = new KnownServer(storage, lasting);
-    const doctor = new Doctor(trans);
     const addresses = () =>
       [known.get()?.url, defaultServer()].filter((url): url is string => Boolean(url));
     // A new notebook of the same name starts with nothing.
@@ -63,14 +60,15 @@ const plugin: JupyterFrontEndPlugin<void> = {
       sessions: new KernelSessions(app.serviceManager.sessions, ids),
       server: known,
       defaultServer: defaultServer(),
-      questions: new ServerQuestions(doctor, addresses, trans),
+      questions: new ServerQuestions(addresses, trans),
       inputs: new InputQuestions(app.shell, trans),
-      stops: new Stops(trans)
+      stops: new Stops(trans),
+      trans
     });
     addCommands(app.commands, palette, lines, trans);
     links.follow(async link => {
-      await app.restored;
-      const server = await pairByLink(link, doctor, trans);
+      const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);
+      const server = await pairByLink(link, trans);
       if (server) {
         lines.connect(server);
       }

@@ -26,6 +26,8 @@ export type ToWorker =
   /** What the person has connected to, null if they cancelled. */
   | { type: 'chosen'; id: string; server: IServer | null }
   | { type: 'server'; server: IServer | null }
+  /** What there is to say of a server. */
+  | { type: 'doctor'; id: string; text: string }
   | { type: 'interrupt' }
   /** The person gives up the remote kernel's variables for one that answers. */
   | { type: 'restart' }
@@ -44,6 +46,8 @@ export interface IInputQuestion {
 export type FromWorker =
   /** Which server, and its token? With `url`, that one. */
   | { type: 'ask-server'; id: string; url: string | null }
+  /** What is wrong with a server? With `url`, that one. */
+  | { type: 'ask-doctor'; id: string; url: string | null }
   | { type: 'connected'; url: string }
   | { type: 'disconnected' }
   /** A remote cell that the notebook waits for has begun or ended. */
@@ -60,6 +64,7 @@ export function readMessage(data: unknown): FromWorker | null {
   const { type, id, url, state, prompt, password, cell } = data as Record<string, unknown>;
   switch (type) {
     case 'ask-server':
+    case 'ask-doctor':
       return typeof id === 'string' && (typeof url === 'string' || url === null)
         ? { type, id, url }
         : null;

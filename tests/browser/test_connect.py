@@ -175,5 +175,31 @@ def test_faults(dialog, served, start_proxy, tmp_path, artifacts):
     with serving(OtherProgram) as url:
         assert "status 404, but it is not `jupyter torch-proxy`" in fault(url)
     wrong_code = start_proxy("--origin", served.origin)
+    version = "import kernel_proxy.settings as settings\nsettings.PROTOCOL = {}\n"
+    for protocol, advice in (
+        (0, "pip install --upgrade jupyterlite-torch"),
+        (2, "Reload the page"),
+    ):
+        folder = tmp_path / str(protocol)
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(version.format(protocol))
+        other = start_proxy("--origin", served.origin, env={"PYTHONPATH": str(folder)})
+        assert advice in fault(other.url, other.token)
     assert "The code ABCD-EFGH is wrong" in fault(wrong_code.url, "ABCD-EFGH")
     page.screenshot(path=artifacts / "connect-dialog-code.png")
+
+
+def test_the_doctor_in_a_cell(new_lab, served, start_proxy):
+    proxy = start_proxy("--origin", served.origin)
+    unlisted = start_proxy("--origin", "https://elsewhere.example")
+    lab = new_lab()
+    lab.open_notebook("doctor.ipynb")
+    assert "knows no server" in lab.run_cell("%torch doctor").stdout
+    assert f"--origin {served.origin}" in lab.run_cell(f"%torch doctor {unlisted.url}").stdout
+    assert "has no token for it" in lab.run_cell(f"%torch doctor {proxy.url}").stdout
+    lab.start_cell(f"%torch connect {proxy.url}")
+    lab.give_token(proxy.token)
+    lab.end_cell()
+    assert "Nothing is wrong" in lab.run_cell("%torch doctor").stdout
+    proxy.stop()
+    assert f"Nothing answers at {proxy.url}" in lab.run_cell("%torch doctor").stdout

@@ -300,6 +300,10 @@ def _from_page(data):
     return json.loads(js.JSON.stringify(data))
 
 
+#: What the page answers, and under which key.
+_ANSWERS = {"chosen": "server", "doctor": "text", "input": "value"}
+
+
 class Page:
     """The private line to the page: a port that the page hands to this worker alone.
 
@@ -330,10 +334,10 @@ class Page:
 
     def _received(self, event):
         message = _from_page(event.data)
-        if message["type"] in ("chosen", "input"):
+        if message["type"] in _ANSWERS:
             answer = self._questions.pop(message["id"], None)
             if answer is not None and not answer.done():
-                answer.set_result(message["server" if message["type"] == "chosen" else "value"])
+                answer.set_result(message[_ANSWERS[message["type"]]])
         elif message["type"] == "server":
             self._on_server(message["server"])
         elif message["type"] == "interrupt":
@@ -356,6 +360,12 @@ class Page:
                 "the site in an environment with jupyterlite-torch installed."
             )
         return await self._ask("ask-server", js.crypto.randomUUID(), {"url": url})
+
+    async def ask_doctor(self, url):
+        """Return what the page finds of the server at `url`, of the one that is known for None."""
+        if self._port is None:
+            return "This page lacks the jupyterlite-torch extension, which would look."
+        return await self._ask("ask-doctor", js.crypto.randomUUID(), {"url": url})
 
     async def ask_input(self, prompt, password, cell):
         """Let the page ask what a remote `input()` wants to know, in the output area of the local

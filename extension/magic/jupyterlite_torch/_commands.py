@@ -9,7 +9,7 @@ from ._errors import OptionError, ServerError
 
 USAGE = (
     "%torch CODE, or: connect URL [--kernel NAME] | status | disconnect | restart [--kernel NAME] | "
-    "device NAME | eager SIZE | "
+    "doctor [URL] | device NAME | eager SIZE | "
     "peek EXPRESSION | jobs | stop [NAME] | replay"
 )
 _DEVICE = re.compile(r"[a-z]+(:\d+)?")
@@ -29,6 +29,7 @@ class Commands:
             "connect": self._connect,
             "status": self._status,
             "disconnect": self._disconnect,
+            "doctor": self._doctor,
             "restart": self._restart,
             "device": self._device,
             "eager": self._eager,
@@ -68,6 +69,10 @@ class Commands:
     async def _disconnect(self, rest):
         _refuse_more("disconnect", rest)
         print(self._connection.disconnect())
+
+    async def _doctor(self, rest):
+        waiting = self._connection.doctor(rest)
+        print(await self._notebook.stops.wait(waiting, "stopped looking."))
 
     async def _restart(self, rest):
         rest, kernel = _kernel_option(rest)

@@ -126,6 +126,10 @@ class Connection:
             ]
         )
 
+    async def doctor(self, url):
+        """Return what is wrong with the server at `url`, or with the one that is known."""
+        return await self.page.ask_doctor(_address(url) if url else self.url)
+
     async def restart(self, kernel=None):
         """Replace the remote kernel by a fresh one, of the kernelspec `kernel` if that is named.
         Returns a sentence."""

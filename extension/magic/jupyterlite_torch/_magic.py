@@ -267,6 +267,7 @@ class TorchMagics(Magics):
             %torch replay          what was printed while nobody watched
             %torch restart         a fresh kernel there
             %torch disconnect      leave; what runs there goes on
+            %torch doctor [URL]    why connecting fails, and what to do
             %torch device cuda     send arrays to that device from now on
             %torch eager 8MiB      as --eager, for all cells from now on
         """

@@ -57,6 +57,36 @@ export class Doctor {
     return { url, token };
   }
 
+  /** What is to be said of a server, with the token that the page has for it, if it has one. */
+  async report(address: string, token: string | null): Promise<string> {
+    const trans = this._trans;
+    const lines = [trans.__('Page: %1', window.location.origin), trans.__('Server: %1', address)];
+    try {
+      const url = this.look(address);
+      const version = await this._describe(url, token ?? '');
+      await this._openChannel(url);
+      lines.push(
+        trans.__(
+          'Nothing is wrong: it has jupyterlite-torch %1, lets this page in and knows its token, and its WebSocket opens.',
+          version
+        )
+      );
+    } catch (error) {
+      if (!(error instanceof ConnectFault)) {
+        throw error;
+      }
+      lines.push(
+        token === null && error.kind === 'credential'
+          ? trans.__(
+              'It lets this page in, which has no token for it: %1 asks for that.',
+              `%torch connect ${address}`
+            )
+          : error.text
+      );
+    }
+    return lines.join('\n');
+  }
+
   /** The address in its one spelling, or a ConnectFault that needs no question to be known. */
   look(address: string): string {
     const trans = this._trans;
@@ -108,8 +138,11 @@ export class Doctor {
     throw this._refusal(url, response, message);
   }
 
-  /** Throws a ConnectFault unless this is a proxy that takes the token and speaks as the page does. */
-  private async _describe(url: string, token: string): Promise<void> {
+  /**
+   * The release that the proxy has. Throws a ConnectFault unless it takes the token and speaks as the
+   * page does.
+   */
+  private async _describe(url: string, token: string): Promise<string> {
     const trans = this._trans;
     const response = await this._ask(url, '', { headers: { Authorization: `token ${token}` } });
     const { name, version, protocol, reason, message } = await bodyOf(response);
@@ -142,6 +175,7 @@ export class Doctor {
         older ? ['pip install --upgrade jupyterlite-torch'] : []
       );
     }
+    return String(version);
   }
 
   private _refusal(url: string, response: Response, message: unknown): ConnectFault {

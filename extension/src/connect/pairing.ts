@@ -4,7 +4,7 @@ import { Dialog, showDialog, showErrorMessage } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { hostOf } from './address';
-import { ConnectFault, type Doctor } from './doctor';
+import { ConnectFault, Doctor } from './doctor';
 import type { IServer } from '../messages';
 import type { IPairingLink } from './pairing-link';
 import { QuestionBody } from '../question-body';
@@ -12,7 +12,6 @@ import { QuestionBody } from '../question-body';
 /** The server, or null if the person said no or it failed, which a dialog has told. */
 export async function pairByLink(
   link: IPairingLink,
-  doctor: Doctor,
   trans: TranslationBundle
 ): Promise<IServer | null> {
   const { url, code } = link;
@@ -29,7 +28,7 @@ export async function pairByLink(
     return null;
   }
   try {
-    return await doctor.connect(url, code);
+    return await new Doctor(trans).connect(url, code);
   } catch (error) {
     await showErrorMessage(
       trans.__('Could not connect to %1', hostOf(url)),

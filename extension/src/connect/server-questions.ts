@@ -3,8 +3,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { normalAddress } from './address';
-import { ConnectDialog, type IConnected } from './connect-dialog';
-import type { Doctor } from './doctor';
+import type { ConnectDialog, IConnected } from './connect-dialog';
 
 /** Who asks; two kernels that ask for one server get one dialog. */
 type Asker = object;
@@ -17,7 +16,6 @@ interface IQuestion {
 
 export class ServerQuestions {
   constructor(
-    private readonly _doctor: Doctor,
     /** The addresses to choose from, the likeliest first. */
     private readonly _known: () => string[],
     private readonly _trans: TranslationBundle
@@ -34,26 +32,22 @@ export class ServerQuestions {
       open.askers.add(asker);
       return open.answer;
     }
-    const known = this._known();
-    const dialog = new ConnectDialog(this._doctor, this._trans, {
-      address: address || (known[0] ?? ''),
-      fixed: address !== '',
-      known
-    });
     let withdrawn = false;
+    let dialog: ConnectDialog | null = null;
     const answer = this._last.then(async () => {
       try {
+        dialog = await this._dialog(address);
         const result = withdrawn ? null : await dialog.launch();
         return result?.button.accept ? result.value : null;
       } finally {
         this._open.delete(address);
-        dialog.dispose();
+        dialog?.dispose();
       }
     });
     this._last = answer.catch(() => {});
     const withdraw = () => {
       withdrawn = true;
-      dialog.reject();
+      dialog?.reject();
     };
     this._open.set(address, { answer, askers: new Set([asker]), withdraw });
     return answer;
@@ -66,6 +60,20 @@ export class ServerQuestions {
         question.withdraw();
       }
     }
+  }
+
+  /** Loaded when it is asked for: a page that never connects does not pay for it. */
+  private async _dialog(address: string): Promise<ConnectDialog> {
+    const [{ ConnectDialog }, { Doctor }] = await Promise.all([
+      import('./connect-dialog'),
+      import('./doctor')
+    ]);
+    const known = this._known();
+    return new ConnectDialog(new Doctor(this._trans), this._trans, {
+      address: address || (known[0] ?? ''),
+      fixed: address !== '',
+      known
+    });
   }
 
   private _open = new Map<string, IQuestion>();

@@ -1,7 +1,9 @@
 /** All kernels of this page: a line to each, and one server for all of them. */
 
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IKernel, IKernelClient } from '@jupyterlite/services';
 
+import { normalAddress } from '../connect/address';
 import type { IConnected } from '../connect/connect-dialog';
 import type { InputQuestions } from '../cells/input';
 import type { KernelSessions } from './kernel-sessions';
@@ -21,6 +23,7 @@ export interface ILinesOptions {
   questions: ServerQuestions;
   inputs: InputQuestions;
   stops: Stops;
+  trans: TranslationBundle;
 }
 
 export class Lines {
@@ -144,6 +147,9 @@ export class Lines {
         }
         break;
       }
+      case 'ask-doctor':
+        line.send({ type: 'doctor', id: message.id, text: await this._examine(message.url) });
+        break;
       case 'connected': {
         const token = line.given.get(message.url);
         if (token === undefined) {
@@ -175,6 +181,22 @@ export class Lines {
         inputs.withdraw(line, message.id);
         break;
     }
+  }
+
+  /** What there is to say of a server, by default of the one that is known. */
+  private async _examine(url: string | null): Promise<string> {
+    const { server, defaultServer, trans } = this._options;
+    const known = server.get();
+    const address = url ?? known?.url ?? defaultServer;
+    if (address === null) {
+      return trans.__(
+        'This page knows no server. Name its address, as in %1.',
+        '%torch doctor http://127.0.0.1:8889'
+      );
+    }
+    const { Doctor } = await import('../connect/doctor');
+    const token = known !== null && normalAddress(address) === known.url ? known.token : null;
+    return new Doctor(trans).report(address, token);
   }
 
   private _remember({ server, remember }: IConnected): void {
