@@ -34,7 +34,7 @@ from .web.handlers import (
     PairHandler,
     SessionsHandler,
 )
-from .web.monitoring import HealthHandler, MetricsHandler
+from .web.monitoring import HealthHandler, MetricsHandler, StatusHandler
 from .web.tensor_handler import TensorsHandler
 
 
@@ -284,6 +284,7 @@ class KernelProxy(ExtensionApp):
                 (base + "channel", ChannelHandler),
                 (base + "health", HealthHandler),
                 (base + "metrics", MetricsHandler),
+                (base + "status", StatusHandler),
                 ("/kernel_proxy(?:/.*)?", NotFoundHandler),
             ]
         )

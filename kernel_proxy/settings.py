@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .access.admission import Admission
 from .access.hosts import Hosts
 from .limits import Limits
+from .operations.gpu import Gpus
 from .session.idle import Culling
 from .session.sessions import Sessions
 from .tensors.tensors import Budget
@@ -28,5 +29,6 @@ class Proxy:
     #: The kernelspecs that a page may choose from, the first for one that chooses none.
     kernels: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
+    gpus: Gpus = field(default_factory=Gpus)
     #: Another one after each start: uploads and tensor handles go with the process.
     id: str = field(default_factory=lambda: secrets.token_hex(8))

@@ -3,6 +3,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
+import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IKernelClient } from '@jupyterlite/services';
 import wheelUrl from 'jupyterlite-torch-magic.whl';
@@ -16,6 +17,7 @@ import { Lines } from './kernels/lines';
 import { PairingLinks } from './connect/pairing-link';
 import { SessionIds, tellsTabsApart } from './kernels/session-id';
 import { Stops } from './cells/stop';
+import { addStatus } from './status/add-status';
 import { lastingStorage, tabStorage } from './storage';
 import { ServerQuestions } from './connect/server-questions';
 import { loadWheelInKernels } from './kernels/wheel';
@@ -32,12 +34,13 @@ const plugin: JupyterFrontEndPlugin<void> = {
   description: 'Connects the kernels of the page to a proxy beside a GPU.',
   autoStart: true,
   // Null in an ordinary JupyterLab, where there is nothing to do.
-  optional: [IKernelClient, ITranslator, ICommandPalette],
+  optional: [IKernelClient, ITranslator, ICommandPalette, IStatusBar],
   activate: (
     app: JupyterFrontEnd,
     kernels: IKernelClient | null,
     translator: ITranslator | null,
-    palette: ICommandPalette | null
+    palette: ICommandPalette | null,
+    statusBar: IStatusBar | null
   ) => {
     if (!kernels) {
       return;
@@ -66,6 +69,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       trans
     });
     addCommands(app.commands, palette, lines, trans);
+    addStatus(app, statusBar, known, lines, trans);
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);
       const server = await pairByLink(link, trans);

@@ -220,6 +220,21 @@ class Session:
             **{key: value for key, value in kernel.items() if key not in ("pid", "names")},
         }
 
+    def status(self) -> dict[str, Any]:
+        """Say how it does, for a page that shows that all the time."""
+        running = next((cell for cell in self.cells if cell.state == "running"), None)
+        queued = sum(cell.state == "queued" for cell in self.cells)
+        seconds = None
+        if running and running.started:
+            began = datetime.fromisoformat(running.started)
+            seconds = max(0.0, (datetime.now(UTC) - began).total_seconds())
+        return {
+            **self.describe(),
+            "state": self.execution_state,
+            "cell_s": seconds,
+            "queued": queued,
+        }
+
     async def names(self) -> list[str]:
         """Return the names that page and kernel have exchanged; none while a cell runs."""
         if self.one_cell.locked() or self.execution_state == "busy":

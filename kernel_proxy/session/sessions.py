@@ -36,12 +36,15 @@ class Sessions:
         # A page may have shut one down itself.
         return iter([session for session in self._sessions.values() if not session.closed])
 
+    def find(self, identifier: str) -> Session | None:
+        """Return the session, None when there is none."""
+        return self._sessions.get(identifier)
+
     def get(self, identifier: str) -> Session:
         """Return the session; Refused when there is none."""
-        try:
-            return self._sessions[identifier]
-        except KeyError:
-            raise Refused("There is no such session on this server.", "not-found", 404) from None
+        if session := self.find(identifier):
+            return session
+        raise Refused("There is no such session on this server.", "not-found", 404)
 
     def restore(self, identifiers: list[str]) -> None:
         """Know the sessions of an earlier proxy again."""

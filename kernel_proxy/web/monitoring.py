@@ -1,11 +1,12 @@
-"""HTTP for those who watch this server: is it up, and how does it do."""
+"""HTTP for those who watch this server: is it up, and how does it do; programs and pages."""
+
+from dataclasses import asdict
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.web import authenticated
 
 from ..errors import Refused
 from ..operations import metrics
-from ..operations.gpu import Gpus
 from .handlers import ProxyHandler
 
 
@@ -21,13 +22,27 @@ class HealthHandler(ProxyHandler):
 class MetricsHandler(ProxyHandler):
     """Metrics for Prometheus, which sends a token as `Authorization: Bearer`."""
 
-    _gpus = Gpus()
-
     @authenticated
     async def get(self) -> None:
         """Return them in Prometheus' text format."""
         if self.origin is not None:
             raise Refused("Metrics are not for pages.", "origin", 403)
-        gpus = await self._gpus.now()
+        gpus = await self.proxy.gpus.now()
         self.set_header("Content-Type", metrics.CONTENT_TYPE)
         self.finish(metrics.render(self.proxy, gpus))
+
+
+class StatusHandler(ProxyHandler):
+    """What a page shows of this server and of its session all the time."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Return the GPUs, and how the session does that `Torch-Session` names, if there is one."""
+        gpus = await self.proxy.gpus.now()
+        session = self.proxy.sessions.find(self.request.headers.get("Torch-Session", ""))
+        self.finish(
+            {
+                "gpus": [asdict(gpu) for gpu in gpus],
+                "session": session.status() if session else None,
+            }
+        )

@@ -37,6 +37,7 @@ RULES = {
     f"{BASE}channel$": (set(), {"GET", "OPTIONS"}),
     f"{BASE}health$": (set(), {"GET", "OPTIONS"}),
     f"{BASE}metrics$": ({"GET"}, {"OPTIONS"}),
+    f"{BASE}status$": ({"GET"}, {"OPTIONS"}),
     # Whatever else is below the proxy's address.
     r"/kernel_proxy(?:/.*)?$": (set(METHODS) - {"OPTIONS"}, {"OPTIONS"}),
 }

@@ -1,5 +1,7 @@
 /** The server that this tab is connected to. */
 
+import { Signal } from '@lumino/signaling';
+
 import { normalAddress } from './address';
 import type { IServer } from '../messages';
 import type { IStorage } from '../storage';
@@ -13,12 +15,16 @@ export class KnownServer {
     private readonly _lasting: IStorage | null
   ) {}
 
+  /** Emitted when it is another one, or none. */
+  readonly changed = new Signal<this, void>(this);
+
   get(): IServer | null {
     return readServer(this._tab.getItem(KEY)) ?? readServer(this._lasting?.getItem(KEY) ?? null);
   }
 
   set({ url, token }: IServer): void {
     this._tab.setItem(KEY, JSON.stringify({ url, token }));
+    this.changed.emit();
   }
 
   /** Keep it beyond the tab. */
@@ -29,6 +35,7 @@ export class KnownServer {
   forget(): void {
     this._tab.removeItem(KEY);
     this._lasting?.removeItem(KEY);
+    this.changed.emit();
   }
 }
 

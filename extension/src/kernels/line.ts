@@ -10,6 +10,7 @@ export class Line {
     greeting: IGreeting,
     onMessage: (line: Line, message: FromWorker) => void
   ) {
+    this.session = greeting.session;
     const { port1, port2 } = new MessageChannel();
     this._port = port1;
     this._port.onmessage = event => {
@@ -23,6 +24,9 @@ export class Line {
     // Comlink listens to the same worker and passes over what has none of its types (4.4.2).
     worker.postMessage(greeting, [port2]);
   }
+
+  /** The id of the remote session. */
+  readonly session: string;
 
   /** Tokens that the page has given to this kernel, by the address as it was asked for. */
   readonly given = new Map<string, string>();

@@ -5,6 +5,7 @@ import type { IKernel, IKernelClient } from '@jupyterlite/services';
 
 import { normalAddress } from '../connect/address';
 import type { IConnected } from '../connect/connect-dialog';
+import { Signal } from '@lumino/signaling';
 import type { InputQuestions } from '../cells/input';
 import type { KernelSessions } from './kernel-sessions';
 import type { KnownServer } from '../connect/known-server';
@@ -41,6 +42,11 @@ export class Lines {
     this._wrapInterrupt();
   }
 
+  /** The remote session of a kernel of this page; null before it has one. */
+  sessionOf(kernelId: string): string | null {
+    return this._lines.get(kernelId)?.session ?? null;
+  }
+
   get connected(): boolean {
     return this._options.server.get() !== null;
   }
@@ -59,6 +65,9 @@ export class Lines {
     this._options.server.forget();
     this._tellOthers(null);
   }
+
+  /** Emitted when a remote cell that a notebook waits for has begun or ended. */
+  readonly cellChanged = new Signal<this, void>(this);
 
   /** Take this server for all kernels, those to come included. */
   connect(server: IServer, except?: Line): void {
@@ -148,7 +157,7 @@ export class Lines {
         break;
       }
       case 'ask-doctor':
-        line.send({ type: 'doctor', id: message.id, text: await this._examine(message.url) });
+        line.send({ type: 'doctor', id: message.id, text: await this.examine(message.url) });
         break;
       case 'connected': {
         const token = line.given.get(message.url);
@@ -168,6 +177,7 @@ export class Lines {
         this._tellOthers(null, line);
         break;
       case 'cell':
+        this.cellChanged.emit();
         if (message.state === 'running') {
           stops.began(line, message.id);
         } else {
@@ -184,7 +194,7 @@ export class Lines {
   }
 
   /** What there is to say of a server, by default of the one that is known. */
-  private async _examine(url: string | null): Promise<string> {
+  async examine(url: string | null): Promise<string> {
     const { server, defaultServer, trans } = this._options;
     const known = server.get();
     const address = url ?? known?.url ?? defaultServer;

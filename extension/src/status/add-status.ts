@@ -1,0 +1,53 @@
+/** Puts the status where each app has room for it. */
+
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { IStatusBar } from '@jupyterlab/statusbar';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Widget } from '@lumino/widgets';
+
+import { CONNECT, SERVER } from '../commands';
+import type { KnownServer } from '../connect/known-server';
+import type { Lines } from '../kernels/lines';
+import { ServerStatus } from './server-status';
+import { StatusItem } from './status-item';
+
+/** What notebooks and consoles have in common. */
+interface IWithKernel {
+  sessionContext?: { session: { kernel: { id: string } | null } | null };
+}
+
+/** A notebook's panel, of a package that this extension needs for nothing else. */
+interface IWithToolbar {
+  toolbar: { insertBefore(at: string, name: string, widget: Widget): boolean };
+}
+
+export function addStatus(
+  app: JupyterFrontEnd,
+  statusBar: IStatusBar | null,
+  known: KnownServer,
+  lines: Lines,
+  trans: TranslationBundle
+): void {
+  const make = (widget: () => Widget | null): StatusItem => {
+    const session = () => {
+      const kernel = (widget() as IWithKernel | null)?.sessionContext?.session?.kernel;
+      return kernel ? lines.sessionOf(kernel.id) : null;
+    };
+    const status = new ServerStatus(known, session);
+    lines.cellChanged.connect(status.ask, status);
+    const click = () => void app.commands.execute(known.get() ? SERVER : CONNECT);
+    return new StatusItem(status, click, trans);
+  };
+  if (statusBar) {
+    const item = make(() => app.shell.currentWidget);
+    statusBar.registerStatusItem('jupyterlite-torch:status', { item, align: 'left', rank: 50 });
+    return;
+  }
+  app.docRegistry.addWidgetExtension('Notebook', {
+    createNew: panel => {
+      const item = make(() => panel);
+      (panel as unknown as IWithToolbar).toolbar.insertBefore('spacer', 'torch', item);
+      return item;
+    }
+  });
+}
