@@ -1,10 +1,12 @@
-"""Tests that need a GPU, a program or a container engine are left out, by name, where there is none."""
+"""Tests that need what not every machine has are left out, by name, where it is lacking."""
 
 import functools
 import os
 import shutil
 import subprocess
 
+import faketime
+import namespaces
 import pytest
 
 
@@ -26,6 +28,10 @@ def what_lacks(item):
         return "CUDA device"
     if item.get_closest_marker("engine") and container_engine() is None:
         return "running container engine"
+    if item.get_closest_marker("faketime") and faketime.LIBRARY is None:
+        return "libfaketime"
+    if item.get_closest_marker("mount") and not can_mount():
+        return "right to mount a file system"
     for marker in item.iter_markers("program"):
         for name in marker.args:
             if program(name) is None:
@@ -51,6 +57,11 @@ def container_engine():
 @pytest.fixture
 def engine():
     return container_engine()
+
+
+@functools.cache
+def can_mount():
+    return namespaces.available()
 
 
 @functools.cache

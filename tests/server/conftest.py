@@ -1,6 +1,9 @@
 """A real proxy in a process of its own, and notebooks of CPython connected to it."""
 
 import asyncio
+import os
+import random
+import secrets
 import sys
 
 import pytest
@@ -15,6 +18,15 @@ def proxy():
     started = Proxy()
     yield started
     started.interrupt()
+
+
+@pytest.fixture
+def rng(capsys):
+    """A random generator; TEST_SEED in the environment repeats a test."""
+    seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(10**6))
+    with capsys.disabled():
+        print(f" TEST_SEED={seed} ", end="")
+    return random.Random(seed)
 
 
 @pytest.fixture

@@ -1,19 +1,16 @@
 """A clock that is put right, by years, while a proxy runs and while it is away."""
 
-import glob
 import json
 import os
 import sys
 
 import psutil
 import pytest
+from faketime import LIBRARY
 from proxy import Proxy
 from raw_channel import RawChannel
 
 from kernel_proxy.kernel.kernel_process import _birth, _Found
-
-LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
-needs_faketime = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed here")
 
 
 @pytest.fixture
@@ -57,7 +54,7 @@ def run(page, code, **pull):
     return reply["metadata"]["torch"]
 
 
-@needs_faketime
+@pytest.mark.faketime
 def test_jumps(proxy, clock):
     page = RawChannel(proxy)
     page.greet()

@@ -4,9 +4,6 @@ import asyncio
 import collections
 import dataclasses
 import hashlib
-import os
-import random
-import secrets
 
 import numpy as np
 import pytest
@@ -24,15 +21,6 @@ for i in range({LINES}):
     print(hashlib.shake_128(str(i).encode()).hexdigest({LINE_BYTES // 2}), flush=True)
     time.sleep(0.002)
 runs = globals().get("runs", 0) + 1"""
-
-
-@pytest.fixture
-def rng(capsys):
-    """A random generator; TEST_SEED in the environment repeats a test."""
-    seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(10**6))
-    with capsys.disabled():
-        print(f" TEST_SEED={seed} ", end="")
-    return random.Random(seed)
 
 
 @pytest.fixture

@@ -14,9 +14,7 @@ from raw_channel import RawChannel
 
 from jupyterlite_torch._errors import ConnectError
 
-pytestmark = pytest.mark.skipif(
-    not namespaces.available(), reason="no file system can be mounted here for a test"
-)
+pytestmark = pytest.mark.mount
 FILL = """\
 with open({path!r}, "wb", buffering=0) as file:
     try:

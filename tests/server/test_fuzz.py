@@ -3,8 +3,6 @@ ignored, and nothing of them stays."""
 
 import collections
 import json
-import os
-import random
 import re
 import secrets
 import socket
@@ -39,15 +37,6 @@ FRAMES, MESSAGES, HELLOS, REQUESTS = 3000, 4500, 1000, 1500
 GROWTH_BYTES = 32 * MIB
 #: What is in the log of a proxy in which something went wrong that nobody had thought of.
 FAULTS = ("Traceback", "Exception", "Uncaught", "never retrieved")
-
-
-@pytest.fixture
-def rng(capsys):
-    """A random generator; TEST_SEED in the environment repeats a test."""
-    seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(10**6))
-    with capsys.disabled():
-        print(f" TEST_SEED={seed} ", end="")
-    return random.Random(seed)
 
 
 @pytest.fixture(scope="module")
