@@ -138,7 +138,9 @@ class RawWebSocket(RawSocket):
             "type": "hello", "protocol": 1, "token": self._proxy.token, "session": session,
             "log": None, "seq": 0, **changes,
         }).encode())  # fmt: skip
-        return json.loads(self.receive()[1])
+        while (answer := self.receive())[0] == 9:
+            pass
+        return json.loads(answer[1])
 
     def frame(self, data, kind=TEXT):
         """Send a whole frame."""

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
+import re
 import struct
 import time
 from typing import Any
 
+from jupyter_client.jsonutil import extract_dates
 from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
@@ -273,6 +275,15 @@ def _is_identifier(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= MAX_IDENTIFIER and value.isprintable()
 
 
+def _has_good_dates(header: dict[str, Any]) -> bool:
+    """True when a kernel can read every date of a header, wherever one stands."""
+    try:
+        extract_dates(header)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
 def _message(given: Any) -> dict[str, dict[str, Any]]:
     """Return the parts of a Jupyter message; Refused when it is none that can be sent on."""
     message = given if isinstance(given, dict) else {}
@@ -283,8 +294,11 @@ def _message(given: Any) -> dict[str, dict[str, Any]]:
         all(isinstance(part, dict) for part in message.values())
         and all(_is_identifier(header.get(key)) for key in ("msg_id", "msg_type", "session"))
         and all(value is None or _is_identifier(value) for value in header.values())
-        # A kernel takes the message for one of another protocol's, and does not answer it.
-        and str(header.get("version", "5")).startswith("5")
+        # A kernel does not answer what it takes for a message of another protocol's, nor one with a
+        # date that there is not (jupyter_client 8.10).
+        and re.fullmatch(r"5(\.\d{1,4})?", str(header.get("version", "5")))
+        and _has_good_dates(header)
+        and _has_good_dates(message["parent_header"])
         # It comes back with every message of the answer.
         and len(json.dumps(header)) <= MAX_HEADER
     ):
