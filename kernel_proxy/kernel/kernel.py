@@ -170,6 +170,7 @@ class Kernel:
     def leave(self) -> None:
         """Let go of the process, which goes on."""
         self._fail_calls("The kernel was left.")
+        self.process.priority.close()
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()

@@ -17,6 +17,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvision
 from jupyter_client.session import Session
 
 from ..errors import KernelStartFailed, Refused
+from .priority import Priority
 
 #: How much of what a process has printed is told when it can not be started, in characters.
 LAST_WORDS = 2000
@@ -78,6 +79,7 @@ class KernelProcess:
             connection_file=f"{self._folder}/connection.json",
         )
         self._output = output
+        self.priority = Priority(None)
 
     @property
     def name(self) -> str:
@@ -104,6 +106,7 @@ class KernelProcess:
             await self._manager.start_kernel(
                 cwd=cwd, independent=independent, stdout=descriptor, stderr=descriptor
             )
+            self.priority = Priority(self._local_pid)
         except Exception as error:
             self._remove_folder()
             raise KernelStartFailed(
@@ -113,21 +116,22 @@ class KernelProcess:
             if descriptor >= 0:
                 os.close(descriptor)
 
+    @property
+    def _local_pid(self) -> int | None:
+        """None for a process that is not on this machine."""
+        provisioner = self._manager.provisioner
+        return provisioner.pid if isinstance(provisioner, LocalProvisioner) else None
+
     def record(self) -> dict[str, Any] | None:
         """Say what `find` needs; None for a process that is not on this machine."""
-        provisioner = self._manager.provisioner
-        if not isinstance(provisioner, LocalProvisioner) or provisioner.pid is None:
+        pid = self._local_pid
+        if pid is None:
             return None
         try:
-            created = _birth(psutil.Process(provisioner.pid))
+            created = _birth(psutil.Process(pid))
         except psutil.NoSuchProcess:
             return None
-        return {
-            "name": self.name,
-            "folder": self._folder,
-            "pid": provisioner.pid,
-            "created": created,
-        }
+        return {"name": self.name, "folder": self._folder, "pid": pid, "created": created}
 
     def find(self, pid: int, created: str) -> bool:
         """Take it over from an earlier proxy; False, and nothing left of it, if it is gone."""
@@ -146,6 +150,7 @@ class KernelProcess:
         # It leads a process group of its own (jupyter_client 8.10 starts it in a new session).
         provisioner.pgid = pid
         manager.provisioner = provisioner
+        self.priority = Priority(pid, lowered=True)
         return True
 
     async def wait(self) -> int | None:
@@ -156,12 +161,12 @@ class KernelProcess:
     def cpu_s(self) -> float:
         """Return the time in which the processors have worked for it and its child processes, those
         that have ended included, in seconds; 0 for a process that is not on this machine."""
-        provisioner = self._manager.provisioner
-        if not isinstance(provisioner, LocalProvisioner) or provisioner.pid is None:
+        pid = self._local_pid
+        if pid is None:
             return 0
         total = 0.0
         with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(provisioner.pid)
+            process = psutil.Process(pid)
             for each in (process, *process.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
                     total += sum(each.cpu_times()[:4])

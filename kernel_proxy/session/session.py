@@ -484,7 +484,10 @@ class Session:
         identifier = parent.get("msg_id")
         if channel == "shell":
             self.cell_time.ended(identifier)
-            message = self.cell_time.explain(self.cells.find(identifier), message)
+            cell = self.cells.find(identifier)
+            message = self.cell_time.explain(cell, message)
+            if cell and self.kernel:
+                self.kernel.process.priority.ended()
         if channel == "shell" and (waiter := self.waiting.get(identifier)):
             if not waiter.done():
                 waiter.set_result(message)
@@ -506,6 +509,8 @@ class Session:
         if kind == "execute_input" or (state == "busy" and cell.silent):
             cell.begin()
             self.cell_time.begun(cell)
+            if self.kernel:
+                self.kernel.process.priority.begun()
             self.record.save_cells_soon()
             if cell.interrupted and self.kernel:
                 self.run(interrupts.interrupt_begun(self.kernel, cell))

@@ -49,7 +49,9 @@ def test_refused(proxy, header):
     page.shut_down()
 
 
-@pytest.mark.parametrize("header", [{"version": "5"}, {"version": "5.0"}, {"date": "today"}], ids=str)
+@pytest.mark.parametrize(
+    "header", [{"version": "5"}, {"version": "5.0"}, {"date": "today"}], ids=str
+)
 def test_taken(proxy, header):
     session = secrets.token_urlsafe(12)
     line = RawWebSocket(proxy)
