@@ -3,6 +3,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IKernelClient } from '@jupyterlite/services';
@@ -19,6 +20,7 @@ import { SessionIds, tellsTabsApart } from './kernels/session-id';
 import { Stops } from './cells/stop';
 import { addStatus } from './status/add-status';
 import { lastingStorage, tabStorage } from './storage';
+import { ServerList } from './connect/server-list';
 import { ServerQuestions } from './connect/server-questions';
 import { loadWheelInKernels } from './kernels/wheel';
 
@@ -34,12 +36,13 @@ const plugin: JupyterFrontEndPlugin<void> = {
   description: 'Connects the kernels of the page to a proxy beside a GPU.',
   autoStart: true,
   // Null in an ordinary JupyterLab, where there is nothing to do.
-  optional: [IKernelClient, ITranslator, ICommandPalette, IStatusBar],
+  optional: [IKernelClient, ITranslator, ICommandPalette, ISettingRegistry, IStatusBar],
   activate: (
     app: JupyterFrontEnd,
     kernels: IKernelClient | null,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
+    settings: ISettingRegistry | null,
     statusBar: IStatusBar | null
   ) => {
     if (!kernels) {
@@ -50,8 +53,17 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const lasting = lastingStorage();
     const ids = new SessionIds(storage, tellsTabsApart() ? lasting : null);
     const known = new KnownServer(storage, lasting);
-    const addresses = () =>
-      [known.get()?.url, defaultServer()].filter((url): url is string => Boolean(url));
+    const servers = new ServerList(settings, PLUGIN_ID);
+    const addresses = async () => {
+      const all = [known.get()?.url, ...(await servers.addresses()), defaultServer()];
+      return [...new Set(all.filter(url => url != null))];
+    };
+    known.changed.connect(() => {
+      const url = known.get()?.url;
+      if (url !== undefined) {
+        void servers.add(url);
+      }
+    });
     // A new notebook of the same name starts with nothing.
     app.serviceManager.contents.fileChanged.connect((_, { type, oldValue }) => {
       if (type === 'delete' && oldValue?.path !== undefined) {

@@ -161,12 +161,13 @@ class DescriptionHandler(ProxyHandler):
 
     @authenticated
     def get(self) -> None:
-        """Return name, version, protocol, kernels and limits."""
+        """Return name, version, protocol, clock, kernels and limits."""
         self.finish(
             {
                 "name": "jupyterlite-torch",
                 "version": __version__,
                 "protocol": PROTOCOL,
+                "time": time.time(),
                 "kernels": self.proxy.kernels,
                 "limits": {
                     "message_bytes": self.proxy.limits.message_bytes,
