@@ -32,7 +32,7 @@ beforeEach(() => {
     sessions: new KernelSessions(new Sessions().manager, new SessionIds(sessionStorage, null)),
     server: known,
     defaultServer: null,
-    questions: new ServerQuestions(() => [], trans),
+    questions: new ServerQuestions(async () => [], trans),
     inputs: new InputQuestions(new Panel(), trans),
     stops: new Stops(trans),
     trans

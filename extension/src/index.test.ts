@@ -44,14 +44,14 @@ test('the code of a pairing link has left the address bar', () => {
 
 test('an ordinary JupyterLab is left as it is', () => {
   const app = makeApp();
-  plugin.activate(app, null, null, null, null);
+  plugin.activate(app, null, null, null, null, null);
   assert.deepEqual(app.commands.listCommands(), []);
 });
 
 test('in JupyterLite kernels are connected, and the link is followed', async () => {
   const kernels = new Kernels();
   const app = makeApp();
-  plugin.activate(app, kernels.client, null, null, null);
+  plugin.activate(app, kernels.client, null, null, null, null);
   assert.ok(app.commands.hasCommand('jupyterlite-torch:connect'));
   assert.match((await dialog()).textContent, /to http:\/\/127\.0\.0\.1:8889\?/);
   await press('Cancel');

@@ -147,6 +147,16 @@ test('the report says what is wrong, or that nothing is', async () => {
   assert.match(await doctor.report('nonsense://', null), /This is no address of a server/);
 });
 
+test('a clock that differs from the server is told', async () => {
+  const report = async (off: number) =>
+    doctor.report((await serve(proxy('good', { time: Date.now() / 1000 + off }))).url, 'good');
+  assert.match(
+    await report(-3 * 3600),
+    /Nothing is wrong.*\nThe clock of this device is 3 hours ahead/
+  );
+  assert.doesNotMatch(await report(60), /clock/);
+});
+
 test('an address may lack its http://', () => {
   assert.equal(doctor.look(' 127.0.0.1:8889 '), 'http://127.0.0.1:8889');
   for (const text of ['', '  ', 'http://me:secret@host', 'ftp://host']) {

@@ -12,7 +12,7 @@ async function address(): Promise<string> {
 }
 
 test('two who ask for one server get one dialog', async () => {
-  const questions = new ServerQuestions(() => [], trans);
+  const questions = new ServerQuestions(async () => [], trans);
   const answers = [questions.ask({}, ADDRESS), questions.ask({}, `${ADDRESS}/`)];
   assert.equal(await address(), ADDRESS);
   await press('Cancel');
@@ -21,7 +21,7 @@ test('two who ask for one server get one dialog', async () => {
 });
 
 test('dialogs come one after the other', async () => {
-  const questions = new ServerQuestions(() => [], trans);
+  const questions = new ServerQuestions(async () => [], trans);
   const answers = [questions.ask({}, ADDRESS), questions.ask({}, 'https://gpu.example.org')];
   assert.equal(await address(), ADDRESS);
   assert.equal(document.querySelectorAll('.jp-Dialog').length, 1);
@@ -33,7 +33,7 @@ test('dialogs come one after the other', async () => {
 });
 
 test('the likeliest address stands there already', async () => {
-  const questions = new ServerQuestions(() => [ADDRESS, 'https://gpu.example.org'], trans);
+  const questions = new ServerQuestions(async () => [ADDRESS, 'https://gpu.example.org'], trans);
   const answer = questions.ask({});
   assert.equal(await address(), ADDRESS);
   await press('Cancel');
@@ -42,7 +42,7 @@ test('the likeliest address stands there already', async () => {
 });
 
 test('the dialog goes with the last who asks', async () => {
-  const questions = new ServerQuestions(() => [], trans);
+  const questions = new ServerQuestions(async () => [], trans);
   const [one, two] = [{}, {}];
   const answers = [questions.ask(one, ADDRESS), questions.ask(two, ADDRESS)];
   await dialog();
@@ -54,7 +54,7 @@ test('the dialog goes with the last who asks', async () => {
 });
 
 test('who is gone before it is shown is not asked', async () => {
-  const questions = new ServerQuestions(() => [], trans);
+  const questions = new ServerQuestions(async () => [], trans);
   const asker = {};
   const answer = questions.ask(asker, ADDRESS);
   questions.withdraw(asker);
@@ -63,6 +63,9 @@ test('who is gone before it is shown is not asked', async () => {
 });
 
 test('nobody is asked for what is no address', async () => {
-  assert.equal(await new ServerQuestions(() => [], trans).ask({}, 'javascript:alert(1)'), null);
+  assert.equal(
+    await new ServerQuestions(async () => [], trans).ask({}, 'javascript:alert(1)'),
+    null
+  );
   assert.equal(document.querySelector('.jp-Dialog'), null);
 });

@@ -42,7 +42,7 @@ function makeLines(): Lines {
     sessions: new KernelSessions(sessions.manager, new SessionIds(sessionStorage, null)),
     server: known,
     defaultServer: DEFAULT,
-    questions: new ServerQuestions(() => [], trans),
+    questions: new ServerQuestions(async () => [], trans),
     inputs: new InputQuestions(new Panel(), trans),
     stops: new Stops(trans),
     trans
