@@ -71,6 +71,7 @@ export class ServerStatus implements IDisposable {
 
   /** Ask at once. */
   ask(): void {
+    const number = ++this._asked;
     window.clearTimeout(this._timer);
     const server = this._known.get();
     if (server === null) {
@@ -79,12 +80,11 @@ export class ServerStatus implements IDisposable {
       if (!('url' in this._now) || this._now.url !== server.url) {
         this._set({ state: 'connecting', url: server.url });
       }
-      void this._ask(server);
+      void this._ask(server, number);
     }
   }
 
-  private async _ask(server: IServer): Promise<void> {
-    const number = ++this._asked;
+  private async _ask(server: IServer, number: number): Promise<void> {
     const { url } = server;
     let status: Status;
     let wait = IDLE_MS;
@@ -112,7 +112,7 @@ export class ServerStatus implements IDisposable {
       wait = 1000 * Math.min(LONGEST_RETRY_S, 2 ** this._failures++);
       status = { state: 'lost', url, retryAt: performance.now() + wait };
     }
-    // Another question has been asked meanwhile, or nobody wants to know any more.
+    // There is another server by now or none, or nobody wants to know any more.
     if (number === this._asked && !this._disposed) {
       this._set(status);
       this._timer = window.setTimeout(() => this.ask(), wait);
