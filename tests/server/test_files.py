@@ -13,10 +13,12 @@ import fronts
 import namespaces
 import pytest
 from file_client import FileClient, Refusal
+from native_notebook import NativeNotebook
 from proxy import ORIGIN, Proxy
 from raw_channel import RawChannel
 from relay import DOWN, UP, Fate
 
+from jupyterlite_torch._errors import OptionError, TransferError
 from kernel_proxy.command.tls import self_signed
 from kernel_proxy.files import folder as folder_module
 from kernel_proxy.files import uploads
@@ -310,3 +312,50 @@ def test_moving_files_costs_no_memory(client, proxy, place):
     assert whole == zlib.crc32(bytes(300 * MIB))
     status = Path(f"/proc/{proxy.process.pid}/status").read_text()
     assert int(re.search(r"VmHWM:\s+(\d+)", status)[1]) < 250 * 1024
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The folder of the notebook."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def test_lines(proxy, place, loop, here, capsys):
+    notebook = NativeNotebook(proxy, loop)
+    data = random.Random(1).randbytes(4 * MIB)
+    (here / "my data.bin").write_bytes(data)
+    (here / ".hidden").write_bytes(b"h")
+    notebook.line("put 'my data.bin'")
+    assert (place / "my data.bin").read_bytes() == data
+    (place / "sub").mkdir(exist_ok=True)
+    notebook.line("put ./.hidden sub/")
+    assert (place / "sub" / ".hidden").read_bytes() == b"h"
+    # It is where cells look for it, and what they write is there to be fetched.
+    assert notebook.torch("len(open('my data.bin', 'rb').read())") == len(data)
+    notebook.torch("torch.save({'w': torch.ones(3)}, 'sub/model.pt')")
+    notebook.line("get sub/model.pt")
+    assert (here / "model.pt").read_bytes() == (place / "sub" / "model.pt").read_bytes()
+    notebook.line("get sub/model.pt other.pt")
+    assert (here / "other.pt").exists()
+    printed = capsys.readouterr().out
+    assert "`my data.bin` (4 MiB) is in the session's folder." in printed
+    assert "is in the session's folder as `sub/.hidden`." in printed
+    assert "is in this notebook's folder as `other.pt`." in printed
+    with pytest.raises(TransferError, match="There is no file `none`"):
+        notebook.line("get none")
+    # A variable of that name is still one.
+    notebook.torch("put = 6")
+    notebook.line("put * 7")
+    notebook.close()
+
+
+@pytest.mark.parametrize(
+    "line", ["put", "get a b c", "put ../x", "get /etc/passwd", "get x ../y", "put 'a", "put . x"]
+)
+def test_lines_that_are_refused(proxy, loop, here, line):
+    notebook = NativeNotebook(proxy, loop)
+    with pytest.raises(OptionError, match=r"The line is: %torch (put|get) FILE \[NAME\]"):
+        notebook.line(line)
+    notebook.close()
