@@ -1,5 +1,6 @@
 """Files of a session's folder: what goes in and comes out, and what is refused."""
 
+import asyncio
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import socket
 import time
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import fronts
 import namespaces
@@ -20,8 +22,10 @@ from relay import DOWN, UP, Fate
 
 from jupyterlite_torch._errors import OptionError, TransferError
 from kernel_proxy.command.tls import self_signed
+from kernel_proxy.errors import Refused
 from kernel_proxy.files import folder as folder_module
 from kernel_proxy.files import uploads
+from kernel_proxy.session.session import Session
 
 MIB = 2**20
 UPLOAD = "an-upload-of-this-test"
@@ -189,6 +193,33 @@ def test_what_an_earlier_proxy_has_left_goes(client, place):
     os.utime(old, (past, past))
     client.put("fresh.bin", b"")
     assert not old.exists()
+
+
+def test_what_nobody_goes_on_with_goes(tmp_path, monkeypatch, loop):
+    monkeypatch.setattr(uploads, "LIFETIME_S", 0.1)
+    monkeypatch.setattr(uploads, "MAX_UNDER_WAY", 1)
+    remove, removed = uploads._remove, asyncio.Event()
+    monkeypatch.setattr(uploads, "_remove", lambda part: (remove(part), removed.set()))
+
+    async def wait():
+        held = uploads.Uploads()
+        assert await held.take("one", tmp_path / "x", 0, 6, b"abc") == 3
+        with pytest.raises(Refused, match="1 files are on their way"):
+            await held.take("two", tmp_path / "y", 0, 6, b"abc")
+        assert len(parts_in(tmp_path)) == 1
+        await removed.wait()
+        assert not parts_in(tmp_path)
+        assert await held.take("two", tmp_path / "y", 0, 3, b"abc") == 3
+
+    loop.run_until_complete(asyncio.wait_for(wait(), 30))
+    assert os.listdir(tmp_path) == ["y"]
+
+
+def test_a_kernel_on_another_machine():
+    elsewhere = SimpleNamespace(process=SimpleNamespace(is_here=False))
+    with pytest.raises(Refused, match="runs on another machine than its server") as error:
+        Session.directory.fget(SimpleNamespace(kernel=elsewhere))
+    assert error.value.reason == "kernel"
 
 
 def test_bounds(client, place):
