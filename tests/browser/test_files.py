@@ -84,8 +84,6 @@ def test_large_files(lab, place, watch_memory, artifacts):
     with open(place / "huge.bin", "wb") as file:
         file.truncate(100 * MIB)
     lab.run_cell("%torch status")
-    asked = []
-    lab.page.on("response", lambda response: asked.append(response.headers))
     refused = said(lab.run_cell("%torch get huge.bin"))
     assert "`huge.bin` has 100 MiB" in refused and "95 MiB at most" in refused
     lab.page.screenshot(path=artifacts / "files-too-large.png")
