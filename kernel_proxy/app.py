@@ -29,6 +29,7 @@ from .session.state import State
 from .settings import Proxy
 from .tensors.tensors import Budget
 from .web.channel import ChannelHandler
+from .web.files import FileHandler, FilesHandler
 from .web.handlers import (
     DescriptionHandler,
     NotFoundHandler,
@@ -296,6 +297,8 @@ class KernelProxy(ExtensionApp):
                 (base + "sessions", SessionsHandler),
                 (base + "origins", OriginsHandler),
                 (base + "tensors", TensorsHandler),
+                (base + "files", FilesHandler),
+                (base + "file", FileHandler),
                 (base + "channel", ChannelHandler),
                 (base + "health", HealthHandler),
                 (base + "metrics", MetricsHandler),

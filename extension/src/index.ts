@@ -12,6 +12,8 @@ import wheelUrl from 'jupyterlite-torch-magic.whl';
 import { addCommands } from './commands';
 import { normalAddress } from './connect/address';
 import { InputQuestions } from './cells/input';
+import { addFiles } from './files/add-files';
+import type { LineTransfers } from './files/line-transfers';
 import { KernelSessions } from './kernels/kernel-sessions';
 import { KnownServer } from './connect/known-server';
 import { Lines } from './kernels/lines';
@@ -70,6 +72,11 @@ const plugin: JupyterFrontEndPlugin<void> = {
         ids.forget(oldValue.path);
       }
     });
+    let transfers: Promise<LineTransfers> | null = null;
+    const loadTransfers = async () => {
+      const { LineTransfers } = await import('./files/line-transfers');
+      return new LineTransfers(app.serviceManager.contents, known, trans);
+    };
     const lines = new Lines({
       kernels,
       sessions: new KernelSessions(app.serviceManager.sessions, ids),
@@ -78,10 +85,12 @@ const plugin: JupyterFrontEndPlugin<void> = {
       questions: new ServerQuestions(addresses, trans),
       inputs: new InputQuestions(app.shell, trans),
       stops: new Stops(trans),
+      files: () => (transfers ??= loadTransfers()),
       trans
     });
     addCommands(app.commands, palette, lines, trans);
     addStatus(app, statusBar, known, lines, trans);
+    addFiles(app, palette, known, lines, trans);
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);
       const server = await pairByLink(link, trans);

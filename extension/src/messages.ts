@@ -26,6 +26,9 @@ export type ToWorker =
   /** What the person has connected to, null if they cancelled. */
   | { type: 'chosen'; id: string; server: IServer | null }
   | { type: 'server'; server: IServer | null }
+  /** How many bytes of a file have gone their way, and that it is over. */
+  | { type: 'moved'; id: string; done: number; total: number }
+  | { type: 'file'; id: string; outcome: { size: number; error: string | null } }
   /** What there is to say of a server. */
   | { type: 'doctor'; id: string; text: string }
   | { type: 'interrupt' }
@@ -43,6 +46,16 @@ export interface IInputQuestion {
   cell: string | null;
 }
 
+/** A file is to go from the drive to the session's folder, or back. */
+export interface IFileTransfer {
+  id: string;
+  direction: 'put' | 'get';
+  /** The path in the drive. */
+  here: string;
+  /** The name in the session's folder. */
+  there: string;
+}
+
 export type FromWorker =
   /** Which server, and its token? With `url`, that one. */
   | { type: 'ask-server'; id: string; url: string | null }
@@ -53,6 +66,9 @@ export type FromWorker =
   /** A remote cell that the notebook waits for has begun or ended. */
   | { type: 'cell'; state: 'running' | 'ended'; id: string }
   | ({ type: 'ask-input' } & IInputQuestion)
+  | ({ type: 'ask-file' } & IFileTransfer)
+  /** The cell that moves a file was stopped. */
+  | { type: 'withdraw-file'; id: string }
   /** The cell was stopped, or its question was answered elsewhere. */
   | { type: 'withdraw-input'; id: string };
 
@@ -62,6 +78,7 @@ export function readMessage(data: unknown): FromWorker | null {
     return null;
   }
   const { type, id, url, state, prompt, password, cell } = data as Record<string, unknown>;
+  const { direction, here, there } = data as Record<string, unknown>;
   switch (type) {
     case 'ask-server':
     case 'ask-doctor':
@@ -83,6 +100,14 @@ export function readMessage(data: unknown): FromWorker | null {
         (typeof cell === 'string' || cell === null)
         ? { type, id, prompt, password, cell }
         : null;
+    case 'ask-file':
+      return typeof id === 'string' &&
+        (direction === 'put' || direction === 'get') &&
+        typeof here === 'string' &&
+        typeof there === 'string'
+        ? { type, id, direction, here, there }
+        : null;
+    case 'withdraw-file':
     case 'withdraw-input':
       return typeof id === 'string' ? { type, id } : null;
     default:
