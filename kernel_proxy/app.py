@@ -27,6 +27,13 @@ from .session.state import State
 from .settings import Proxy
 from .tensors.tensors import Budget
 from .web.channel import ChannelHandler
+from .web.control import (
+    InterruptHandler,
+    PreviewHandler,
+    RenameHandler,
+    RestartHandler,
+    VariablesHandler,
+)
 from .web.handlers import (
     DescriptionHandler,
     NotFoundHandler,
@@ -285,6 +292,11 @@ class KernelProxy(ExtensionApp):
                 (base + "health", HealthHandler),
                 (base + "metrics", MetricsHandler),
                 (base + "status", StatusHandler),
+                (base + "variables", VariablesHandler),
+                (base + "preview", PreviewHandler),
+                (base + "interrupt", InterruptHandler),
+                (base + "restart", RestartHandler),
+                (base + "rename", RenameHandler),
                 ("/kernel_proxy(?:/.*)?", NotFoundHandler),
             ]
         )
