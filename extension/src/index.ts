@@ -14,6 +14,7 @@ import { InputQuestions } from './cells/input';
 import { KernelSessions } from './kernels/kernel-sessions';
 import { KnownServer } from './connect/known-server';
 import { Lines } from './kernels/lines';
+import { PanelOpener } from './panel/open-panel';
 import { PairingLinks } from './connect/pairing-link';
 import { SessionIds, tellsTabsApart } from './kernels/session-id';
 import { Stops } from './cells/stop';
@@ -68,7 +69,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
       stops: new Stops(trans),
       trans
     });
-    addCommands(app.commands, palette, lines, trans);
+    const panel = new PanelOpener(app, known, lines, trans);
+    addCommands(app.commands, palette, lines, () => panel.open(), trans);
     addStatus(app, statusBar, known, lines, trans);
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);

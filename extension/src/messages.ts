@@ -26,6 +26,8 @@ export type ToWorker =
   /** What the person has connected to, null if they cancelled. */
   | { type: 'chosen'; id: string; server: IServer | null }
   | { type: 'server'; server: IServer | null }
+  /** Go on with another remote session. */
+  | { type: 'session'; session: string }
   /** What there is to say of a server. */
   | { type: 'doctor'; id: string; text: string }
   | { type: 'interrupt' }
