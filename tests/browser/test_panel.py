@@ -1,5 +1,6 @@
 """The panel: opened by the status, its actions in real use, and with both kernels busy."""
 
+import os
 import re
 
 import pytest
@@ -110,6 +111,36 @@ def test_gpus_of_a_server_without_one(lab, panel):
     lab.run_cell("%%torch\n1")
     panel.open()
     panel.node.get_by_text("This server has no GPU: cells run on its processors (cpu).").wait_for()
+
+
+#: In the form that the manual of nvidia-smi gives: a GPU, and a part of one (MIG) without its load.
+SMI = """#!/bin/sh
+echo "0, NVIDIA H200, 550.54, $((20000 + $(date +%s) % 60 * 2000)), 143771, $(($(date +%s) % 100))"
+echo "1, NVIDIA A100 MIG 1g.5gb, 550.54, 100, 4864, [N/A]"
+"""
+
+
+def test_gpus(new_lab, served, start_proxy, tmp_path, artifacts):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(SMI)
+    program.chmod(0o700)
+    proxy = start_proxy("--site", served.url, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    lab = new_lab(proxy.link)
+    lab.page.get_by_role("button", name="Connect", exact=True).click()
+    lab.page.locator(".jp-Torch-status").get_by_text("NVIDIA H200").wait_for()
+    Panel(lab.page).open()
+    gpus = lab.page.locator(".jp-Torch-gpus li")
+    gpus.nth(0).get_by_text("0: NVIDIA H200").wait_for()
+    assert "of 140 GiB" in gpus.nth(0).inner_text()
+    assert "Memory: 100 MiB of 4.8 GiB" in gpus.nth(1).inner_text()
+    assert "Load: the driver does not tell" in gpus.nth(1).inner_text()
+    # Two answers are a line.
+    lab.page.wait_for_function(
+        "document.querySelector('.jp-Torch-gpus .jp-Torch-curve').getAttribute('d').split('L').length > 3"
+    )
+    assert gpus.nth(0).get_by_role("img").count() == 2
+    set_theme(lab, "JupyterLab Dark")
+    lab.page.screenshot(path=artifacts / "panel-gpus-dark.png")
 
 
 def test_attach_a_notebook_to_a_session(lab, panel):

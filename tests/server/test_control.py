@@ -126,9 +126,11 @@ def test_everything_works_while_a_cell_runs(busy):
     listed = control.listed()
     assert listed["execution_state"] == listed["state"] == "busy"
     assert listed["cell_s"] > 0 and listed["listeners"] == 1 and listed["kernel"]
+    assert control.listed()["seq"] == listed["seq"], "to be looked at is no event"
     assert control.ask("POST", "interrupt") == (204, None)
     assert page.reply(cell)["msg"]["content"]["ename"] == "KeyboardInterrupt"
     assert control.variables()["x"]["shape"] == [1_000_000]
+    assert control.listed()["seq"] > listed["seq"]
 
 
 def test_restart_while_a_cell_runs(busy):

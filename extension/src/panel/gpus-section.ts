@@ -95,6 +95,7 @@ class Measure {
     if (value !== null && this._points.at(-1)?.at !== at) {
       this._points.push({ at, value });
     }
+    this._drawing.node.toggleAttribute('hidden', this._points.length === 0);
     this._drawing.draw(this._points, now, text);
   }
 

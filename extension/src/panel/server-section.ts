@@ -144,19 +144,26 @@ export class ServerSection extends Section {
     return new Table<ISessionEntry>({
       label: trans.__('Sessions of the server'),
       columns: [
-        { label: trans.__('Session'), text: session => this._named(session) },
-        { label: trans.__('State'), text: session => this._stateOf(session) },
-        { label: trans.__('Kernel'), text: ({ kernel }) => kernel },
-        { label: trans.__('Age'), text: entry => ageText(age(entry)), order: age, numeric: true },
+        { label: trans.__('Session'), text: session => this._named(session), width: 13.5 },
+        { label: trans.__('State'), text: session => this._stateOf(session), width: 5.5 },
+        {
+          label: trans.__('Age'),
+          text: entry => ageText(age(entry)),
+          order: age,
+          numeric: true,
+          width: 4.5
+        },
         {
           label: trans.__('Pages'),
           text: ({ listeners }) => String(listeners),
           order: ({ listeners }) => listeners,
-          numeric: true
-        }
+          numeric: true,
+          width: 5
+        },
+        { label: trans.__('Kernel'), text: ({ kernel }) => kernel, width: 8 }
       ],
       key: ({ id }) => id,
-      sortBy: 3,
+      sortBy: 2,
       empty: trans.__('No sessions: one begins with the first %1 cell of a notebook.', '%%torch'),
       trans
     });

@@ -18,6 +18,8 @@ export interface IColumn<T> {
   order?: (row: T) => number;
   /** Numbers, which stand at the right and begin with the largest when sorted. */
   numeric?: boolean;
+  /** In em. It does not depend on the rows in view, so that nothing moves when they change. */
+  width: number;
 }
 
 export interface ITableOptions<T> {
@@ -42,7 +44,7 @@ export class Table<T> extends Widget {
     this._sort = _options.sortBy;
     this._descending = Boolean(_options.columns[this._sort]?.numeric);
     this._table.setAttribute('aria-label', _options.label);
-    this._table.append(this._makeHead(), this._body);
+    this._table.append(this._makeWidths(), this._makeHead(), this._body);
     this._body.append(this._above, this._below);
     this._empty.className = 'jp-Torch-empty';
     this._empty.textContent = _options.empty;
@@ -90,6 +92,19 @@ export class Table<T> extends Widget {
     this._observer.disconnect();
     Signal.clearData(this);
     super.dispose();
+  }
+
+  private _makeWidths(): HTMLElement {
+    const group = document.createElement('colgroup');
+    const widths = this._options.columns.map(({ width }) => width);
+    for (const width of widths) {
+      const column = document.createElement('col');
+      column.style.width = `${width}em`;
+      group.append(column);
+    }
+    const sum = widths.reduce((a, b) => a + b, 0);
+    this._table.style.width = `max(100%, ${sum}em)`;
+    return group;
   }
 
   private _makeHead(): HTMLElement {

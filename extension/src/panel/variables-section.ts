@@ -142,23 +142,26 @@ export class VariablesSection extends Section {
     return new Table<IVariable>({
       label: trans.__('Variables of the session of the notebook in front'),
       columns: [
-        { label: trans.__('Name'), text: ({ name }) => name },
+        { label: trans.__('Name'), text: ({ name }) => name, width: 6.5 },
         {
           label: trans.__('Size'),
           text: ({ bytes }) => sizeText(bytes),
           order: ({ bytes }) => bytes ?? -1,
-          numeric: true
+          numeric: true,
+          width: 5.5
         },
-        { label: trans.__('Type'), text: ({ dtype, type }) => dtype ?? type },
+        { label: trans.__('Type'), text: ({ dtype, type }) => dtype ?? type, width: 6 },
         {
           label: trans.__('Shape'),
           text: ({ shape }) => (shape ? `(${shape.join(', ')})` : ''),
-          order: ({ shape }) => (shape ? shape.reduce((a, b) => a * b, 1) : -1)
+          order: ({ shape }) => (shape ? shape.reduce((a, b) => a * b, 1) : -1),
+          width: 8
         },
-        { label: trans.__('Device'), text: ({ device }) => device ?? '' },
+        { label: trans.__('Device'), text: ({ device }) => device ?? '', width: 6 },
         {
           label: trans.__('Gradient'),
-          text: ({ requires_grad }) => (requires_grad ? trans.__('yes') : '')
+          text: ({ requires_grad }) => (requires_grad ? trans.__('yes') : ''),
+          width: 6
         }
       ],
       key: ({ name }) => name,
