@@ -10,7 +10,14 @@ const wheel = path.resolve(
 );
 
 module.exports = {
-  resolve: { alias: { 'jupyterlite-torch-magic.whl$': wheel } },
+  resolve: {
+    alias: {
+      'jupyterlite-torch-magic.whl$': wheel,
+      // TypeScript copies no CSS to where it puts its output. Unlike index.css it is loaded when it
+      // is needed.
+      'jupyterlite-torch-panel.css$': path.resolve(__dirname, 'style/panel.css')
+    }
+  },
   module: {
     rules: [
       {

@@ -29,6 +29,13 @@ from .session.state import State
 from .settings import Proxy
 from .tensors.tensors import Budget
 from .web.channel import ChannelHandler
+from .web.control import (
+    InterruptHandler,
+    PreviewHandler,
+    RenameHandler,
+    RestartHandler,
+    VariablesHandler,
+)
 from .web.files import FileHandler, FilesHandler
 from .web.handlers import (
     DescriptionHandler,
@@ -303,6 +310,11 @@ class KernelProxy(ExtensionApp):
                 (base + "health", HealthHandler),
                 (base + "metrics", MetricsHandler),
                 (base + "status", StatusHandler),
+                (base + "variables", VariablesHandler),
+                (base + "preview", PreviewHandler),
+                (base + "interrupt", InterruptHandler),
+                (base + "restart", RestartHandler),
+                (base + "rename", RenameHandler),
                 ("/kernel_proxy(?:/.*)?", NotFoundHandler),
             ]
         )

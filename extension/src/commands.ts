@@ -1,22 +1,22 @@
 /** What the page can be told to do, in the command palette and by buttons in outputs. */
 
-import { Dialog, showDialog, type ICommandPalette } from '@jupyterlab/apputils';
+import type { ICommandPalette } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 
 import type { Lines } from './kernels/lines';
-import { QuestionBody } from './question-body';
 
 /** `url` (optional) is the address to connect to. The magic's errors have a button for it. */
 export const CONNECT = 'jupyterlite-torch:connect';
-/** Shows the server that the page is connected to. */
-export const SERVER = 'jupyterlite-torch:server';
+/** Shows the server, its sessions, GPUs and variables. */
+export const PANEL = 'jupyterlite-torch:panel';
 const DISCONNECT = 'jupyterlite-torch:disconnect';
 
 export function addCommands(
   commands: CommandRegistry,
   palette: ICommandPalette | null,
   lines: Lines,
+  openPanel: () => Promise<void>,
   trans: TranslationBundle
 ): void {
   commands.addCommand(CONNECT, {
@@ -30,25 +30,12 @@ export function addCommands(
     isEnabled: () => lines.connected,
     execute: () => lines.disconnect()
   });
-  commands.addCommand(SERVER, {
+  commands.addCommand(PANEL, {
     label: trans.__('Show the GPU server'),
-    isEnabled: () => lines.connected,
-    execute: async () => {
-      const result = await showDialog({
-        title: trans.__('GPU server'),
-        body: new QuestionBody((await lines.examine(null)).split('\n')),
-        buttons: [
-          Dialog.cancelButton({ label: trans.__('Disconnect') }),
-          Dialog.okButton({ label: trans.__('Close') })
-        ],
-        hasClose: true
-      });
-      if (!result.button.accept && result.button.label === trans.__('Disconnect')) {
-        lines.disconnect();
-      }
-    }
+    caption: trans.__('Its sessions, GPUs and variables'),
+    execute: openPanel
   });
-  for (const command of [CONNECT, SERVER, DISCONNECT]) {
+  for (const command of [CONNECT, PANEL, DISCONNECT]) {
     palette?.addItem({ command, category: '%%torch' });
   }
 }

@@ -17,6 +17,7 @@ import type { LineTransfers } from './files/line-transfers';
 import { KernelSessions } from './kernels/kernel-sessions';
 import { KnownServer } from './connect/known-server';
 import { Lines } from './kernels/lines';
+import { PanelOpener } from './panel/open-panel';
 import { PairingLinks } from './connect/pairing-link';
 import { SessionIds, tellsTabsApart } from './kernels/session-id';
 import { Stops } from './cells/stop';
@@ -88,7 +89,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
       files: () => (transfers ??= loadTransfers()),
       trans
     });
-    addCommands(app.commands, palette, lines, trans);
+    const panel = new PanelOpener(app, known, lines, trans);
+    addCommands(app.commands, palette, lines, () => panel.open(), trans);
     addStatus(app, statusBar, known, lines, trans);
     addFiles(app, palette, known, lines, trans);
     links.follow(async link => {

@@ -29,6 +29,8 @@ export type ToWorker =
   /** How many bytes of a file have gone their way, and that it is over. */
   | { type: 'moved'; id: string; done: number; total: number }
   | { type: 'file'; id: string; outcome: { size: number; error: string | null } }
+  /** Go on with another remote session. */
+  | { type: 'session'; session: string }
   /** What there is to say of a server. */
   | { type: 'doctor'; id: string; text: string }
   | { type: 'interrupt' }

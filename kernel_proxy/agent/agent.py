@@ -12,6 +12,7 @@ import _jupyterlite_torch_held as held
 import _jupyterlite_torch_memory as memory
 import _jupyterlite_torch_tables as tables
 import _jupyterlite_torch_values as values
+import _jupyterlite_torch_variables as variables
 import torch
 from _jupyterlite_torch_batch import Batch
 from _jupyterlite_torch_export import release as take_back
@@ -138,7 +139,12 @@ def _export(
     namespace = get_ipython().user_ns
     batch = Batch(limit, hold is not None)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
-    seen = [] if mentioned is None else [n for n in exchanged if n in mentioned or touched(n)]
+    # One that is gone may have been deleted aside of all cells.
+    seen = [
+        name
+        for name in (() if mentioned is None else exchanged)
+        if name in mentioned or name not in namespace or touched(name)
+    ]
     for name in dict.fromkeys([*assigned, *seen]):
         if name not in namespace:
             if exchanged.pop(name, None) is not None:
@@ -251,6 +257,9 @@ METHODS = {
     "export": export,
     "peek": peek,
     "use": use,
+    "list_variables": variables.list_variables,
+    "delete_variables": variables.delete_variables,
+    "show_variable": variables.show_variable,
 }
 
 

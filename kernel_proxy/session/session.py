@@ -75,6 +75,8 @@ class Session:
         self.created = datetime.fromisoformat(known.get("created") or datetime.now(UTC).isoformat())
         self.generation = known.get("generation", 0)
         self.kernelspec = known.get("kernelspec") or processes.choose(kernelspec)
+        #: What a person calls it; empty for none.
+        self.name: str = known.get("name") or ""
         files = EventFiles(folder.events, limits.event_log_bytes)
         memory = min(limits.event_memory_bytes, limits.event_log_bytes)
         self.log = EventLog(files, memory, logger, self._disk_full)
@@ -180,6 +182,7 @@ class Session:
                 "created": self.created.isoformat(),
                 "generation": self.generation,
                 "kernelspec": self.kernelspec,
+                "name": self.name,
                 "kernel": process
                 and {
                     "process": process,
@@ -189,6 +192,14 @@ class Session:
                 },
             },
         )
+
+    async def rename(self, name: str) -> None:
+        """Call it something, for a later proxy too."""
+        async with self._ready:
+            await self._go_on()
+            self._refuse_closed()
+            self.name = name
+            self.save_kernel(self.kernel)
 
     def _disk_full(self, why: str) -> None:
         running = self.cells.running
@@ -245,6 +256,8 @@ class Session:
             "state": self.execution_state,
             "cell_s": seconds,
             "queued": queued,
+            # Another one whenever anything has happened there.
+            "seq": self.log.last,
         }
 
     async def names(self) -> list[str]:

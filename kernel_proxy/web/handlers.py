@@ -40,6 +40,9 @@ class ProxyHandler(JupyterHandler):
     `allow_unauthenticated`; `authenticated` is a mark that jupyter_server looks for, no more.
     """
 
+    #: What a body may have.
+    max_body_bytes = MAX_BODY_BYTES
+
     @property
     def proxy(self) -> Proxy:
         """What the extension has set up."""
@@ -79,7 +82,7 @@ class ProxyHandler(JupyterHandler):
         self.current_user = self._jupyter_current_user = None
         self.body = b""
         # Called before any of it is read. A server of other things takes much more.
-        self.request.connection.set_max_body_size(MAX_BODY_BYTES)
+        self.request.connection.set_max_body_size(self.max_body_bytes)
         self.request.headers.pop("Cookie", None)
         if not self.origin_allowed:
             journal.note(
@@ -259,8 +262,8 @@ class SessionsHandler(ProxyHandler):
             {
                 "sessions": [
                     {
-                        "id": session.id,
-                        "created": session.created.isoformat(),
+                        **session.status(),
+                        "name": session.name,
                         "last_activity": time.time() - session.idle.quiet_s,
                         "execution_state": session.execution_state,
                         "listeners": len(session.listeners),

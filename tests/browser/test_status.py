@@ -32,6 +32,7 @@ def test_status_in_the_lab(new_lab, served, start_proxy, tmp_path, artifacts):
     status.get_by_text("Torch: cpu", exact=False).wait_for()
 
     status.click()
+    page.get_by_role("button", name="Check the connection", exact=True).click()
     page.get_by_text("Nothing is wrong").wait_for()
     page.get_by_role("button", name="Disconnect", exact=True).click()
     status.get_by_text("Torch: not connected").wait_for()

@@ -40,6 +40,11 @@ RULES = {
     f"{BASE}health$": (set(), {"GET", "OPTIONS"}),
     f"{BASE}metrics$": ({"GET"}, {"OPTIONS"}),
     f"{BASE}status$": ({"GET"}, {"OPTIONS"}),
+    f"{BASE}variables$": ({"GET", "DELETE"}, {"OPTIONS"}),
+    f"{BASE}preview$": ({"POST"}, {"OPTIONS"}),
+    f"{BASE}interrupt$": ({"POST"}, {"OPTIONS"}),
+    f"{BASE}restart$": ({"POST"}, {"OPTIONS"}),
+    f"{BASE}rename$": ({"POST"}, {"OPTIONS"}),
     # Whatever else is below the proxy's address.
     r"/kernel_proxy(?:/.*)?$": (set(METHODS) - {"OPTIONS"}, {"OPTIONS"}),
 }

@@ -25,7 +25,7 @@ class Connection:
         self._opening = asyncio.Lock()
         self.channel = None
         self.transport = None
-        self.page = make_page(self._use, self.interrupt, self._restart_now)
+        self.page = make_page(self._use, self.interrupt, self._restart_now, self._close)
         # Set by the notebook: what Stop does, and what becomes of events of no request.
         self.on_stop = self.on_event = None
         # The kernelspec that this notebook has asked for.

@@ -24,6 +24,17 @@ export class KernelSessions {
     return this._found.get(kernelId) ?? this._wait(kernelId);
   }
 
+  /** From now on a kernel has this id, which another one may have too. */
+  attach(kernelId: string, id: string): void {
+    const path = this._paths.get(kernelId);
+    if (path === undefined) {
+      this._ids.attachKernel(kernelId, id);
+    } else {
+      this._ids.attachPath(path, id);
+    }
+    this._found.set(kernelId, id);
+  }
+
   private async _wait(kernelId: string): Promise<string> {
     await this._prepared.get(kernelId);
     return this._find(kernelId);

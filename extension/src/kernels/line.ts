@@ -10,7 +10,7 @@ export class Line {
     greeting: IGreeting,
     onMessage: (line: Line, message: FromWorker) => void
   ) {
-    this.session = greeting.session;
+    this._session = greeting.session;
     const { port1, port2 } = new MessageChannel();
     this._port = port1;
     this._port.onmessage = event => {
@@ -26,7 +26,15 @@ export class Line {
   }
 
   /** The id of the remote session. */
-  readonly session: string;
+  get session(): string {
+    return this._session;
+  }
+
+  /** Go on with another remote session, from the next cell on. */
+  attach(session: string): void {
+    this._session = session;
+    this.send({ type: 'session', session });
+  }
 
   /** Tokens that the page has given to this kernel, by the address as it was asked for. */
   readonly given = new Map<string, string>();
@@ -44,6 +52,7 @@ export class Line {
     this._port.close();
   }
 
+  private _session: string;
   private _port: MessagePort;
   private _closed = false;
 }

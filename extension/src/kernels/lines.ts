@@ -50,6 +50,12 @@ export class Lines {
     return this._lines.get(kernelId)?.session ?? null;
   }
 
+  /** Let a kernel go on with another remote session. */
+  attach(kernelId: string, session: string): void {
+    this._options.sessions.attach(kernelId, session);
+    this._lines.get(kernelId)?.attach(session);
+  }
+
   get connected(): boolean {
     return this._options.server.get() !== null;
   }

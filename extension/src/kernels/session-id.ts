@@ -11,6 +11,8 @@
 import type { IStorage } from '../storage';
 
 const KEY = 'session:';
+/** An id that a person has chosen, which may be in use elsewhere as well. */
+const CHOSEN = 'chosen-session:';
 const VALID = /^[A-Za-z0-9_-]{8,64}$/;
 
 /** Claims an id for the life of this page; false if another tab has it. */
@@ -28,7 +30,8 @@ export class SessionIds {
   forPath(path: string): Promise<string> {
     let id = this._byPath.get(path);
     if (!id) {
-      id = this._findOrMake(KEY + path);
+      const chosen = valid(this._tab.getItem(CHOSEN + path));
+      id = chosen === null ? this._findOrMake(KEY + path) : Promise.resolve(chosen);
       this._byPath.set(path, id);
     }
     return id;
@@ -44,6 +47,17 @@ export class SessionIds {
     return id;
   }
 
+  /** The person wants this id for the path, for the life of the tab. */
+  attachPath(path: string, id: string): void {
+    this._byPath.set(path, Promise.resolve(id));
+    this._tab.setItem(CHOSEN + path, id);
+  }
+
+  /** The same for a kernel of which nobody knows the path. */
+  attachKernel(kernelId: string, id: string): void {
+    this._byKernel.set(kernelId, Promise.resolve(id));
+  }
+
   /** The notebook has been renamed and keeps its session. */
   rename(from: string, to: string): void {
     const id = this._byPath.get(from);
@@ -52,6 +66,11 @@ export class SessionIds {
     }
     this._byPath.delete(from);
     this._byPath.set(to, id);
+    const chosen = this._tab.getItem(CHOSEN + from);
+    if (chosen !== null) {
+      this._tab.removeItem(CHOSEN + from);
+      this._tab.setItem(CHOSEN + to, chosen);
+    }
     void id.then(id => {
       for (const storage of this._storages()) {
         // What all tabs share may be another tab's.
@@ -70,6 +89,7 @@ export class SessionIds {
     void Promise.resolve(id).then(() => {
       if (!this._byPath.has(path)) {
         this._storages().forEach(storage => storage.removeItem(KEY + path));
+        this._tab.removeItem(CHOSEN + path);
       }
     });
   }

@@ -5,16 +5,12 @@ import type { IStatusBar } from '@jupyterlab/statusbar';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
-import { CONNECT, SERVER } from '../commands';
+import { CONNECT, PANEL } from '../commands';
 import type { KnownServer } from '../connect/known-server';
 import type { Lines } from '../kernels/lines';
+import { kernelOf } from '../kernels/kernel-of';
 import { ServerStatus } from './server-status';
 import { StatusItem } from './status-item';
-
-/** What notebooks and consoles have in common. */
-interface IWithKernel {
-  sessionContext?: { session: { kernel: { id: string } | null } | null };
-}
 
 /** A notebook's panel, of a package that this extension needs for nothing else. */
 interface IWithToolbar {
@@ -30,12 +26,12 @@ export function addStatus(
 ): void {
   const make = (widget: () => Widget | null): StatusItem => {
     const session = () => {
-      const kernel = (widget() as IWithKernel | null)?.sessionContext?.session?.kernel;
-      return kernel ? lines.sessionOf(kernel.id) : null;
+      const kernel = kernelOf(widget());
+      return kernel === null ? null : lines.sessionOf(kernel);
     };
     const status = new ServerStatus(known, session);
     lines.cellChanged.connect(status.ask, status);
-    const click = () => void app.commands.execute(known.get() ? SERVER : CONNECT);
+    const click = () => void app.commands.execute(known.get() ? PANEL : CONNECT);
     return new StatusItem(status, click, trans);
   };
   if (statusBar) {

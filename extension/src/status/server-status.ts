@@ -25,6 +25,10 @@ export interface IGpu {
 /** What `GET status` says of a session. */
 export interface ISession {
   state: string;
+  /** Counts its kernels. */
+  generation: number;
+  /** Another one whenever anything has happened there. */
+  seq: number;
   device_name?: string | null;
   device?: string;
   /** For how many seconds its cell has run. */
