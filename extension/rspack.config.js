@@ -10,7 +10,14 @@ const wheel = path.resolve(
 );
 
 module.exports = {
-  resolve: { alias: { 'jupyterlite-torch-magic.whl$': wheel } },
+  resolve: {
+    alias: {
+      'jupyterlite-torch-magic.whl$': wheel,
+      // TypeScript copies no CSS to where it puts its output. Unlike index.css these files are loaded
+      // when they are needed.
+      'jupyterlite-torch-style': path.resolve(__dirname, 'style')
+    }
+  },
   module: {
     rules: [
       {

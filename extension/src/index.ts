@@ -8,9 +8,10 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IKernelClient } from '@jupyterlite/services';
 import wheelUrl from 'jupyterlite-torch-magic.whl';
 
-import { addCommands } from './commands';
+import { addCommands, CONNECT } from './commands';
 import { normalAddress } from './connect/address';
 import { InputQuestions } from './cells/input';
+import { markCells } from './cells/torch-cells';
 import { KernelSessions } from './kernels/kernel-sessions';
 import { KnownServer } from './connect/known-server';
 import { Lines } from './kernels/lines';
@@ -69,7 +70,14 @@ const plugin: JupyterFrontEndPlugin<void> = {
       trans
     });
     addCommands(app.commands, palette, lines, trans);
-    addStatus(app, statusBar, known, lines, trans);
+    const status = addStatus(app, statusBar, known, lines, trans);
+    const connect = () => void app.commands.execute(CONNECT);
+    markCells(app, { lines, known, status, connect, trans });
+    app.commands.addCommand('jupyterlite-torch:sections', {
+      label: trans.__('Show cells and transfers'),
+      execute: async () =>
+        (await import('./panel/open-sections')).openSections(app, status, lines.transfers, trans)
+    });
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);
       const server = await pairByLink(link, trans);

@@ -3,12 +3,13 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { IStatusBar } from '@jupyterlab/statusbar';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
 
 import { CONNECT, SERVER } from '../commands';
 import type { KnownServer } from '../connect/known-server';
 import type { Lines } from '../kernels/lines';
-import { ServerStatus } from './server-status';
+import { type IStatusSource, ServerStatus, type Status } from './server-status';
 import { StatusItem } from './status-item';
 
 /** What notebooks and consoles have in common. */
@@ -21,19 +22,37 @@ interface IWithToolbar {
   toolbar: { insertBefore(at: string, name: string, widget: Widget): boolean };
 }
 
+/** The last answer of those that were asked for any notebook. */
+class LastAnswer implements IStatusSource {
+  now: Status = { state: 'off' };
+  readonly changed = new Signal<this, void>(this);
+
+  follow(status: ServerStatus): void {
+    const take = () => {
+      this.now = status.now;
+      this.changed.emit();
+    };
+    status.changed.connect(take);
+    take();
+  }
+}
+
+/** Returns what the server says for others to show; nothing more is asked of it for them. */
 export function addStatus(
   app: JupyterFrontEnd,
   statusBar: IStatusBar | null,
   known: KnownServer,
   lines: Lines,
   trans: TranslationBundle
-): void {
+): IStatusSource {
+  const last = new LastAnswer();
   const make = (widget: () => Widget | null): StatusItem => {
     const session = () => {
       const kernel = (widget() as IWithKernel | null)?.sessionContext?.session?.kernel;
       return kernel ? lines.sessionOf(kernel.id) : null;
     };
     const status = new ServerStatus(known, session);
+    last.follow(status);
     lines.cellChanged.connect(status.ask, status);
     const click = () => void app.commands.execute(known.get() ? SERVER : CONNECT);
     return new StatusItem(status, click, trans);
@@ -41,7 +60,7 @@ export function addStatus(
   if (statusBar) {
     const item = make(() => app.shell.currentWidget);
     statusBar.registerStatusItem('jupyterlite-torch:status', { item, align: 'left', rank: 50 });
-    return;
+    return last;
   }
   app.docRegistry.addWidgetExtension('Notebook', {
     createNew: panel => {
@@ -50,4 +69,5 @@ export function addStatus(
       return item;
     }
   });
+  return last;
 }
