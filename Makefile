@@ -28,7 +28,8 @@ NODE_READY = node_modules/.package-lock.json
 EXTENSION_BUILT = build/labextension/package.json
 SITE_BUILT = build/site-$(PYODIDE)
 
-EXTENSION_SOURCES := $(shell find extension -type f ! -path '*/__pycache__/*') \
+EXTENSION_SOURCES := $(shell find extension -type f ! -path '*/__pycache__/*' \
+	! -path 'extension/testing/*' ! -name '*.test.ts') \
 	package.json tsconfig.json kernel_proxy/_version.py
 SITE_SOURCES := $(wildcard lite_site/notebooks/*.ipynb) jupyter-lite.json \
 	lite_site/build.py lite_site/pyodide.py
@@ -57,6 +58,7 @@ site: $(SITE_BUILT)
 	@:
 
 test: environment chromium site
+	npm test --silent
 	$(PY) -m pytest $(wildcard tests/unit) $(wildcard tests/server) $(wildcard tests/browser) $(PYTEST_ARGS)
 
 # Kernels of an environment of their own, which takes the name of the default kernelspec. On Linux PyPI's

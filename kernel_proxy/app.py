@@ -3,11 +3,13 @@
 import logging
 import os
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jupyter_core.paths import jupyter_runtime_dir
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
+from tornado.ioloop import PeriodicCallback
 from traitlets import Bool, Float, Instance, Int, List, Unicode, default, validate
 
 from ._version import __version__
@@ -27,6 +29,7 @@ from .session.state import State
 from .settings import Proxy
 from .tensors.tensors import Budget
 from .web.channel import ChannelHandler
+from .web.files import FileHandler, FilesHandler
 from .web.handlers import (
     DescriptionHandler,
     NotFoundHandler,
@@ -36,6 +39,9 @@ from .web.handlers import (
 )
 from .web.monitoring import HealthHandler, MetricsHandler, StatusHandler
 from .web.tensor_handler import TensorsHandler
+
+#: How often the server is told of what happens here, in seconds.
+ACTIVITY_EVERY_S = 5
 
 
 class KernelProxy(ExtensionApp):
@@ -48,6 +54,7 @@ class KernelProxy(ExtensionApp):
     proxy = Instance(Proxy, allow_none=True)
     tokens = Instance(Tokens, allow_none=True)
     _announcement: running.Announcement | None = None
+    _noting: PeriodicCallback | None = None
 
     origins = List(Unicode(), help="origins of the pages to let in; each an exact one").tag(
         config=True
@@ -151,7 +158,7 @@ class KernelProxy(ExtensionApp):
         self.proxy = Proxy(
             sessions,
             Culling(sessions, limits, self._state, self._leave),
-            Admission(self.tokens, self.shared_account),
+            Admission(self.tokens, self.shared_account, self.log),
             self._hosts(),
             self.allowed_origins,
             self.log,
@@ -251,6 +258,8 @@ class KernelProxy(ExtensionApp):
             shared=self.shared_account,
         )
         self.proxy.culling.proxy.begin()
+        self._noting = PeriodicCallback(self._note_activity, ACTIVITY_EVERY_S * 1000)
+        self._noting.start()
         await self.proxy.sessions.resume()
 
     @property
@@ -269,6 +278,13 @@ class KernelProxy(ExtensionApp):
         """True while anything runs; the server does not shut itself down then."""
         return any(session.is_busy for session in self.proxy.sessions)
 
+    def _note_activity(self) -> None:
+        """Tell the server when something has happened here last, by which a hub judges whether it is
+        idle (jupyter_server 2.21 asks for times, and calls nobody)."""
+        quiet_s = 0 if self.current_activity() else self.proxy.culling.proxy.quiet_s
+        moment = datetime.now(UTC) - timedelta(seconds=quiet_s)
+        self.settings["last_activity_times"]["kernel_proxy"] = moment
+
     def initialize_handlers(self) -> None:
         """Everything lives below `kernel_proxy/api/v1/`."""
         # Paths with `/api/` in them pass a site's service worker by (JupyterLite 0.8.6). It would keep
@@ -281,6 +297,8 @@ class KernelProxy(ExtensionApp):
                 (base + "sessions", SessionsHandler),
                 (base + "origins", OriginsHandler),
                 (base + "tensors", TensorsHandler),
+                (base + "files", FilesHandler),
+                (base + "file", FileHandler),
                 (base + "channel", ChannelHandler),
                 (base + "health", HealthHandler),
                 (base + "metrics", MetricsHandler),
@@ -294,6 +312,8 @@ class KernelProxy(ExtensionApp):
         if self.proxy is None:
             return
         journal.note(self.log, "server ends")
+        if self._noting:
+            self._noting.stop()
         if self._announcement:
             self._announcement.withdraw()
         if self._state.keep and not (self._is_alone and self.serverapp.ended):

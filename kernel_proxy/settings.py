@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .access.admission import Admission
 from .access.hosts import Hosts
+from .files.uploads import Uploads
 from .limits import Limits
 from .operations.gpu import Gpus
 from .session.idle import Culling
@@ -30,5 +31,6 @@ class Proxy:
     kernels: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
     gpus: Gpus = field(default_factory=Gpus)
+    uploads: Uploads = field(default_factory=Uploads)
     #: Another one after each start: uploads and tensor handles go with the process.
     id: str = field(default_factory=lambda: secrets.token_hex(8))

@@ -26,6 +26,8 @@ class Hub:
         self._folder, self._token = Path(folder), secrets.token_hex(16)
         ports = [_free_port() for _ in range(3)]
         self.url = f"http://127.0.0.1:{ports[0]}"
+        #: For the proxy's commands.
+        self.env = {"JUPYTER_RUNTIME_DIR": str(self._folder / "runtime")}
         config = self._folder / "config"
         config.mkdir()
         server = [
@@ -38,6 +40,8 @@ class Hub:
         environment = {
             "JUPYTERHUB_SINGLEUSER_APP": "jupyter_server.serverapp.ServerApp",
             "JUPYTER_CONFIG_DIR": str(config),
+            **self.env,
+            "JUPYTERHUB_ACTIVITY_INTERVAL": "2",
         }
         service = {
             "name": "tests",
@@ -46,6 +50,7 @@ class Hub:
         }
         hub = [
             f"c.JupyterHub.bind_url = {self.url!r}",
+            f"c.JupyterHub.public_url = {self.url!r}",
             f"c.JupyterHub.hub_port = {ports[1]}",
             f"c.ConfigurableHTTPProxy.api_url = 'http://127.0.0.1:{ports[2]}'",
             f"c.ConfigurableHTTPProxy.command = [{str(CHP)!r}]",

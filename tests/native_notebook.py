@@ -1,12 +1,16 @@
 """A notebook of CPython whose `%%torch` cells meet a real proxy, without a browser."""
 
+import asyncio
 import secrets
+from pathlib import Path
 
+from file_client import FileClient, Refusal
 from IPython.core.interactiveshell import InteractiveShell
 from native_transport import NativeTransport
 from proxy import ORIGIN, Proxy
 
 from jupyterlite_torch._connection import Connection
+from jupyterlite_torch._errors import TransferError
 from jupyterlite_torch._magic import Notebook
 
 __all__ = ["ORIGIN", "NativeNotebook", "NativePage", "Proxy"]
@@ -17,8 +21,9 @@ class NativePage:
 
     default_url = None
 
-    def __init__(self, session, token):
+    def __init__(self, session, token, url):
         self.session = session
+        self.url = url
         self.token = token
         self.told = []
         # What a person types into questions of the cells, and what those were.
@@ -34,6 +39,27 @@ class NativePage:
         self.asked.append((prompt, password))
         return self.answers.pop(0)
 
+    async def move_file(self, direction, here, there, moved):
+        loop = asyncio.get_running_loop()
+        files = FileClient(self.url, self.token, self.session, ORIGIN)
+
+        def tell(done, total):
+            loop.call_soon_threadsafe(moved, done, total)
+
+        def move():
+            if direction == "put":
+                data = Path(here).read_bytes()
+                files.put(there, data, tell)
+            else:
+                data = files.get(there, tell)
+                Path(here).write_bytes(data)
+            return len(data)
+
+        try:
+            return await asyncio.to_thread(move)
+        except Refusal as error:
+            raise TransferError(str(error)) from None
+
 
 class NativeNotebook:
     """A notebook whose cells run in this process as the Pyodide kernel runs them.
@@ -45,7 +71,7 @@ class NativeNotebook:
     def __init__(self, proxy, loop, session=None, url=None, kernel=None):
         self.proxy, self.loop = proxy, loop
         self.shell = InteractiveShell()
-        self.page = NativePage(session or secrets.token_urlsafe(12), proxy.token)
+        self.page = NativePage(session or secrets.token_urlsafe(12), proxy.token, url or proxy.url)
         self.connection = Connection(
             lambda url: NativeTransport(url, ORIGIN), lambda *handlers: self.page, ORIGIN
         )

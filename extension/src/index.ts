@@ -3,6 +3,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IKernelClient } from '@jupyterlite/services';
@@ -12,6 +13,8 @@ import { addCommands, CONNECT } from './commands';
 import { normalAddress } from './connect/address';
 import { InputQuestions } from './cells/input';
 import { markCells } from './cells/torch-cells';
+import { addFiles } from './files/add-files';
+import type { LineTransfers } from './files/line-transfers';
 import { KernelSessions } from './kernels/kernel-sessions';
 import { KnownServer } from './connect/known-server';
 import { Lines } from './kernels/lines';
@@ -20,6 +23,7 @@ import { SessionIds, tellsTabsApart } from './kernels/session-id';
 import { Stops } from './cells/stop';
 import { addStatus } from './status/add-status';
 import { lastingStorage, tabStorage } from './storage';
+import { ServerList } from './connect/server-list';
 import { ServerQuestions } from './connect/server-questions';
 import { loadWheelInKernels } from './kernels/wheel';
 
@@ -35,12 +39,13 @@ const plugin: JupyterFrontEndPlugin<void> = {
   description: 'Connects the kernels of the page to a proxy beside a GPU.',
   autoStart: true,
   // Null in an ordinary JupyterLab, where there is nothing to do.
-  optional: [IKernelClient, ITranslator, ICommandPalette, IStatusBar],
+  optional: [IKernelClient, ITranslator, ICommandPalette, ISettingRegistry, IStatusBar],
   activate: (
     app: JupyterFrontEnd,
     kernels: IKernelClient | null,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
+    settings: ISettingRegistry | null,
     statusBar: IStatusBar | null
   ) => {
     if (!kernels) {
@@ -51,14 +56,28 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const lasting = lastingStorage();
     const ids = new SessionIds(storage, tellsTabsApart() ? lasting : null);
     const known = new KnownServer(storage, lasting);
-    const addresses = () =>
-      [known.get()?.url, defaultServer()].filter((url): url is string => Boolean(url));
+    const servers = new ServerList(settings, PLUGIN_ID);
+    const addresses = async () => {
+      const all = [known.get()?.url, ...(await servers.addresses()), defaultServer()];
+      return [...new Set(all.filter(url => url != null))];
+    };
+    known.changed.connect(() => {
+      const url = known.get()?.url;
+      if (url !== undefined) {
+        void servers.add(url);
+      }
+    });
     // A new notebook of the same name starts with nothing.
     app.serviceManager.contents.fileChanged.connect((_, { type, oldValue }) => {
       if (type === 'delete' && oldValue?.path !== undefined) {
         ids.forget(oldValue.path);
       }
     });
+    let transfers: Promise<LineTransfers> | null = null;
+    const loadTransfers = async () => {
+      const { LineTransfers } = await import('./files/line-transfers');
+      return new LineTransfers(app.serviceManager.contents, known, trans);
+    };
     const lines = new Lines({
       kernels,
       sessions: new KernelSessions(app.serviceManager.sessions, ids),
@@ -67,6 +86,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       questions: new ServerQuestions(addresses, trans),
       inputs: new InputQuestions(app.shell, trans),
       stops: new Stops(trans),
+      files: () => (transfers ??= loadTransfers()),
       trans
     });
     addCommands(app.commands, palette, lines, trans);
@@ -78,6 +98,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
       execute: async () =>
         (await import('./panel/open-sections')).openSections(app, status, lines.transfers, trans)
     });
+    addFiles(app, palette, known, lines, trans);
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);
       const server = await pairByLink(link, trans);

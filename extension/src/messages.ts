@@ -26,6 +26,9 @@ export type ToWorker =
   /** What the person has connected to, null if they cancelled. */
   | { type: 'chosen'; id: string; server: IServer | null }
   | { type: 'server'; server: IServer | null }
+  /** How many bytes of a file have gone their way, and that it is over. */
+  | { type: 'moved'; id: string; done: number; total: number }
+  | { type: 'file'; id: string; outcome: { size: number; error: string | null } }
   /** What there is to say of a server. */
   | { type: 'doctor'; id: string; text: string }
   | { type: 'interrupt' }
@@ -82,6 +85,16 @@ export interface ITransfer {
   left: number | null;
 }
 
+/** A file is to go from the drive to the session's folder, or back. */
+export interface IFileTransfer {
+  id: string;
+  direction: 'put' | 'get';
+  /** The path in the drive. */
+  here: string;
+  /** The name in the session's folder. */
+  there: string;
+}
+
 export type FromWorker =
   /** Which server, and its token? With `url`, that one. */
   | { type: 'ask-server'; id: string; url: string | null }
@@ -93,6 +106,9 @@ export type FromWorker =
   | ({ type: 'transfer' } & ITransfer)
   | { type: 'transfer-ended'; id: string }
   | ({ type: 'ask-input' } & IInputQuestion)
+  | ({ type: 'ask-file' } & IFileTransfer)
+  /** The cell that moves a file was stopped. */
+  | { type: 'withdraw-file'; id: string }
   /** The cell was stopped, or its question was answered elsewhere. */
   | { type: 'withdraw-input'; id: string };
 
@@ -103,8 +119,8 @@ function number(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
 }
 
-function readReceipt(data: unknown): IReceipt | null {
-  if (typeof data !== 'object' || data === null) {
+function readReceipt(data: object | null): IReceipt | null {
+  if (data === null) {
     return null;
   }
   const { device, seconds, peak, bytes_up, bytes_down } = data as Record<string, unknown>;
@@ -124,6 +140,7 @@ export function readMessage(data: unknown): FromWorker | null {
   }
   const fields = data as Record<string, unknown>;
   const { type, id, url, state, prompt, password, cell } = fields;
+  const { direction, here, there } = fields;
   switch (type) {
     case 'ask-server':
     case 'ask-doctor':
@@ -134,28 +151,28 @@ export function readMessage(data: unknown): FromWorker | null {
       return typeof url === 'string' ? { type, url } : null;
     case 'disconnected':
       return { type };
-    case 'cell':
-      return (state === 'running' || state === 'ended') && typeof id === 'string'
-        ? {
-            type,
-            state,
-            id,
-            message: typeof fields.message === 'string' ? fields.message : null,
-            background: fields.background === true,
-            receipt: readReceipt(fields.receipt)
-          }
+    case 'cell': {
+      const { message, background, receipt } = fields;
+      return (state === 'running' || state === 'ended') &&
+        typeof id === 'string' &&
+        (typeof message === 'string' || message === null) &&
+        typeof background === 'boolean' &&
+        typeof receipt === 'object'
+        ? { type, state, id, message, background, receipt: readReceipt(receipt) }
         : null;
-    case 'transfer':
-      return typeof id === 'string' && typeof fields.name === 'string'
-        ? {
-            type,
-            id,
-            name: fields.name.slice(0, LONGEST_NAME),
-            done: number(fields.done) ?? 0,
-            total: number(fields.total) ?? 0,
-            left: number(fields.left)
-          }
+    }
+    case 'transfer': {
+      const { name, left } = fields;
+      const done = number(fields.done);
+      const total = number(fields.total);
+      return typeof id === 'string' &&
+        typeof name === 'string' &&
+        done !== null &&
+        total !== null &&
+        (left === null || number(left) !== null)
+        ? { type, id, name: name.slice(0, LONGEST_NAME), done, total, left: number(left) }
         : null;
+    }
     case 'transfer-ended':
       return typeof id === 'string' ? { type, id } : null;
     case 'ask-input':
@@ -165,6 +182,14 @@ export function readMessage(data: unknown): FromWorker | null {
         (typeof cell === 'string' || cell === null)
         ? { type, id, prompt, password, cell }
         : null;
+    case 'ask-file':
+      return typeof id === 'string' &&
+        (direction === 'put' || direction === 'get') &&
+        typeof here === 'string' &&
+        typeof there === 'string'
+        ? { type, id, direction, here, there }
+        : null;
+    case 'withdraw-file':
     case 'withdraw-input':
       return typeof id === 'string' ? { type, id } : null;
     default:

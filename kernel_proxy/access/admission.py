@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import logging
 import os
 import re
 from typing import Protocol
@@ -12,6 +13,7 @@ from jupyter_server.utils import ensure_async
 from tornado.web import RequestHandler
 
 from ..errors import Refused
+from ..operations import journal
 from .auth import RESOURCE, TokenIdentityProvider
 from .tokens import Tokens
 
@@ -46,8 +48,9 @@ class Admission:
     `shared`: persons other than the first may come.
     """
 
-    def __init__(self, tokens: Tokens, shared: bool):
+    def __init__(self, tokens: Tokens, shared: bool, log: logging.Logger):
         self.tokens, self.shared = tokens, shared
+        self._log = log
         #: The one whose account this is.
         self.owner = owner()
         #: The origin by which pages reach this server.
@@ -125,6 +128,7 @@ class Admission:
         for guest, token in list(self._guests.items()):
             if why := self.tokens.why_void(token):
                 del self._guests[guest]
+                journal.note(self._log, "page put out", token=token, why=why)
                 guest.put_out(
                     f"The token of this page {why}. What runs on the server goes on. `jupyter "
                     "torch-proxy pair` there gives a link that connects the page again."

@@ -122,6 +122,11 @@ class KernelProcess:
         provisioner = self._manager.provisioner
         return provisioner.pid if isinstance(provisioner, LocalProvisioner) else None
 
+    @property
+    def is_here(self) -> bool:
+        """True for a process on this machine."""
+        return self._local_pid is not None
+
     def record(self) -> dict[str, Any] | None:
         """Say what `find` needs; None for a process that is not on this machine."""
         pid = self._local_pid

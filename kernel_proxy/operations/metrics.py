@@ -64,12 +64,12 @@ _DEATHS = Counter(
 for _outcome in ("ok", "error", "unknown"):
     _CELLS.labels(_outcome)
 
-_UP = {plane: _BYTES.labels("up", plane) for plane in ("channel", "tensors")}
-_DOWN = {plane: _BYTES.labels("down", plane) for plane in ("channel", "tensors")}
+_UP = {plane: _BYTES.labels("up", plane) for plane in ("channel", "tensors", "files")}
+_DOWN = {plane: _BYTES.labels("down", plane) for plane in ("channel", "tensors", "files")}
 
 
 def bytes_up(count: int, plane: str) -> None:
-    """So many bytes came from a page, in the `channel` plane or that of `tensors`."""
+    """So many bytes came from a page, in the `channel` plane or that of `tensors` or `files`."""
     _UP[plane].inc(count)
 
 

@@ -222,6 +222,18 @@ class Session:
             **{key: value for key, value in kernel.items() if key not in ("pid", "names")},
         }
 
+    @property
+    def directory(self) -> str:
+        """Where its kernels are started; Refused where that is another machine."""
+        if self.kernel and not self.kernel.process.is_here:
+            raise Refused(
+                "This session's kernel runs on another machine than its server, which can not reach the "
+                "files there. Let a cell fetch or store them.",
+                "kernel",
+                409,
+            )
+        return self._processes.directory
+
     def status(self) -> dict[str, Any]:
         """Say how it does, for a page that shows that all the time."""
         running = next((cell for cell in self.cells if cell.state == "running"), None)

@@ -20,10 +20,13 @@ from ..operations import journal
 from ..settings import PROTOCOL, Proxy
 
 _REQUEST_HEADERS = (
-    "Authorization, Content-Type, Range, Torch-Session, Torch-Handle, Torch-Start, Torch-Rate"
+    "Authorization, Content-Type, Range, Torch-Session, Torch-Handle, Torch-Start, Torch-Rate, "
+    "Torch-File, Torch-Upload, Torch-Total, Torch-Crc32, Torch-Identity"
 )
-_REPLY_HEADERS = "Content-Range, Content-Length, Torch-Length, Torch-Ratio"
-#: More than any request needs; only that of a pairing code has a body.
+_REPLY_HEADERS = (
+    "Content-Range, Content-Length, Torch-Length, Torch-Ratio, Torch-Identity, Torch-Crc32"
+)
+#: More than most requests need: that of a pairing code has a body, and parts of files are larger.
 MAX_BODY_BYTES = 1024
 _MAX_ORIGINS = 64
 
@@ -119,7 +122,7 @@ class ProxyHandler(JupyterHandler):
         """Answer a preflight, which browsers send without the token."""
         self.set_status(204)
         if self.origin is not None:
-            self.set_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
+            self.set_header("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
             self.set_header("Access-Control-Allow-Headers", _REQUEST_HEADERS)
             self.set_header("Access-Control-Max-Age", "7200")
 
@@ -161,12 +164,13 @@ class DescriptionHandler(ProxyHandler):
 
     @authenticated
     def get(self) -> None:
-        """Return name, version, protocol, kernels and limits."""
+        """Return name, version, protocol, clock, kernels and limits."""
         self.finish(
             {
                 "name": "jupyterlite-torch",
                 "version": __version__,
                 "protocol": PROTOCOL,
+                "time": time.time(),
                 "kernels": self.proxy.kernels,
                 "limits": {
                     "message_bytes": self.proxy.limits.message_bytes,

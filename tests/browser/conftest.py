@@ -104,12 +104,18 @@ def run_notebook(run_file, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def served(site):
-    """Serve the site below a path, as GitHub Pages does, with the app in `window.jupyterapp`."""
+def site_server(site):
+    """A server of the site below a path, as GitHub Pages does, with the app in `window.jupyterapp`."""
     settings = json.loads((site / "jupyter-lite.json").read_text(encoding="utf-8"))
     settings["jupyter-config-data"]["exposeAppInBrowser"] = True
     overlay = {"jupyter-lite.json": json.dumps(settings).encode()}
-    with running(SiteServer(site, base="/some/path/", overlay=overlay)) as server:
+    return lambda: SiteServer(site, base="/some/path/", overlay=overlay)
+
+
+@pytest.fixture(scope="module")
+def served(site_server):
+    """Serve the site."""
+    with running(site_server()) as server:
         yield server
 
 

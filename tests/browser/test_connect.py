@@ -57,6 +57,17 @@ def test_connect_with_the_dialog(dialog, served, start_proxy, artifacts):
     assert proxy.token not in lab.page.evaluate(stored)
     lab.execute("jupyterlite-torch:disconnect")
     assert "NotConnected" in lab.run_cell("%%torch\n1").failure
+    # Its address is offered again, after a reload as well; of the token the settings know nothing.
+    lab.page.reload()
+    lab.ready()
+    lab.execute("jupyterlite-torch:connect")
+    address = lab.page.locator(".jp-Torch-connect").get_by_label("Address")
+    address.wait_for()
+    assert address.input_value() == proxy.url
+    settings = lab.page.evaluate(
+        "window.jupyterapp.serviceManager.settings.fetch('jupyterlite-torch:plugin').then(s => s.raw)"
+    )
+    assert proxy.url in settings and proxy.token not in settings
 
 
 def test_stay_connected(dialog, served, start_proxy):

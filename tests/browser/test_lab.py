@@ -226,16 +226,3 @@ def test_quickstart_picture(new_lab, served, start_proxy, artifacts, site):
     assert training.count() == 1
     training.evaluate("cell => cell.scrollIntoView({ block: 'start' })")
     lab.page.screenshot(path=artifacts / "quickstart.png")
-
-
-def test_tree_loads_the_extension(chromium, served):
-    """The list of files is an app, too; no plugin of the page fails there."""
-    page = chromium.new_page()
-    said = []
-    page.on("console", lambda message: said.append(message.text))
-    page.goto(f"{served.url}tree/index.html")
-    page.wait_for_function("window.jupyterapp")
-    page.evaluate("window.jupyterapp.restored.then(() => null)")
-    assert page.evaluate("window.jupyterapp.isPluginActivated('jupyterlite-torch:plugin')")
-    assert not [text for text in said if "jupyterlite-torch" in text]
-    page.close()

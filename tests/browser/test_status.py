@@ -46,13 +46,3 @@ def test_status_in_the_notebook_app(new_lab, served, start_proxy, artifacts):
     lab.page.get_by_role("button", name="Connect", exact=True).click()
     status_of(lab.page).get_by_text("127.0.0.1", exact=False).wait_for()
     lab.page.screenshot(path=artifacts / "status-toolbar.png")
-
-
-def test_a_page_without_a_server_asks_nobody(new_lab):
-    lab = new_lab()
-    asked = []
-    lab.page.on("request", lambda request: asked.append(request.url))
-    lab.open_notebook("local.ipynb")
-    assert lab.run_cell("6 * 7").result["text/plain"] == "42"
-    assert status_of(lab.page).inner_text() == "Torch: not connected"
-    assert not [url for url in asked if "kernel_proxy" in url]

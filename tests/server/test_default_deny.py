@@ -33,6 +33,8 @@ RULES = {
     f"{BASE}sessions$": ({"GET", "DELETE"}, {"OPTIONS"}),
     f"{BASE}origins$": ({"POST", "DELETE"}, {"OPTIONS"}),
     f"{BASE}tensors$": ({"GET"}, {"OPTIONS"}),
+    f"{BASE}files$": ({"GET"}, {"OPTIONS"}),
+    f"{BASE}file$": ({"GET", "PUT", "DELETE"}, {"OPTIONS"}),
     # Its token comes in the first message.
     f"{BASE}channel$": (set(), {"GET", "OPTIONS"}),
     f"{BASE}health$": (set(), {"GET", "OPTIONS"}),

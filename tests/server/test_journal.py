@@ -158,8 +158,11 @@ def test_one_line_for_each_thing(logged, loop, tmp_path):
     assert RawChannel(proxy).greet()["reason"] == "too-many"
     get(proxy, "kernel_proxy/api/v1/", Origin="http://evil.example")
     redeem(proxy, "ABCD-EFGH")
-    pair(proxy, proxy.code)
+    paired = RawChannel(proxy, session, token=pair(proxy, proxy.code))
+    paired.greet()
     [token] = Tokens(state).good()
+    Tokens(state).revoke(token.id)
+    assert paired.wait(lambda frame: frame["type"] == "ended")["reason"] == "token"
     channel.shut_down()
     log = logged.read()
     lines = lines_of(log, logged.format)
@@ -182,6 +185,7 @@ def test_one_line_for_each_thing(logged, loop, tmp_path):
     one("origin refused", origin="http://evil.example")
     one("code refused", origin=ORIGIN)
     one("page paired", origin=ORIGIN, token=token.id)
+    one("page put out", token=token.id)
     one("session ended", session=name, why="asked")
     one("server ends")
 

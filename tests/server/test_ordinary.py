@@ -1,16 +1,22 @@
 """The proxy as an extension of an ordinary `jupyter server`, and what that server's own rules mean."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import urllib.request
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
 from ordinary import OrdinaryServer
 from pages import ask, pair
+from processes import wait_until
 from proxy import ORIGIN
 from raw_channel import RawChannel
+
+from kernel_proxy.app import ACTIVITY_EVERY_S
 
 PROVIDER = f"""
 from jupyter_server.auth import Authorizer, IdentityProvider, User
@@ -118,3 +124,31 @@ def test_a_host_that_the_operator_has_opened_is_answered(start):
     assert ask(start(), token="wrong", Host="hub.example")[0] == 403
     server = start("c.ServerApp.allow_remote_access = True")
     assert ask(server, token=server.token, Host="hub.example")[0] == 200
+
+
+def test_the_server_knows_when_something_has_happened(start):
+    """A hub asks for this, to stop the servers that nobody uses."""
+    server = start()
+    page = RawChannel(server)
+    assert page.greet()["type"] == "welcome"
+
+    def last_activity():
+        request = urllib.request.Request(
+            f"{server.url}/api/status", headers={"Authorization": f"token {server.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return datetime.fromisoformat(json.loads(answer.read())["last_activity"])
+
+    cell = page.cell("import time\nwhile True: time.sleep(0.1)")
+    begun = datetime.now(UTC)
+    # It runs in silence.
+    wait_until(lambda: last_activity() > begun)
+    wait_until(lambda: last_activity() > begun + timedelta(seconds=1))
+    page.ask("interrupt_request", cell=cell)
+    page.reply(cell)
+    ended = datetime.now(UTC)
+    # Looked at again and again, which is no activity.
+    quiet = last_activity()
+    wait_until(lambda: datetime.now(UTC) > ended + timedelta(seconds=2 * ACTIVITY_EVERY_S))
+    assert quiet <= last_activity() <= ended + timedelta(seconds=1)
+    page.shut_down()

@@ -116,7 +116,7 @@ def test_a_preflight_names_the_origin_that_is_listed(proxy):
         found = cors(headers)
         assert found.pop("Access-Control-Allow-Origin") == origin
         assert "x-of-the-page" not in found.pop("Access-Control-Allow-Headers").lower()
-        assert found.pop("Access-Control-Allow-Methods") == "GET, POST, DELETE"
+        assert found.pop("Access-Control-Allow-Methods") == "GET, POST, PUT, DELETE"
         assert set(found) == {"Access-Control-Expose-Headers", "Access-Control-Max-Age"}
         assert headers["Vary"] == "Origin"
     # Without an origin nobody is told anything.

@@ -301,7 +301,7 @@ def _from_page(data):
 
 
 #: What the page answers, and under which key.
-_ANSWERS = {"chosen": "server", "doctor": "text", "input": "value"}
+_ANSWERS = {"chosen": "server", "doctor": "text", "input": "value", "file": "outcome"}
 
 
 class Page:
@@ -320,6 +320,7 @@ class Page:
         self._on_cancel = on_cancel
         self._port = None
         self._questions = {}
+        self._moved = {}
         self._first = create_proxy(self._arrived)
         self._next = create_proxy(self._received)
         js.self.addEventListener("message", self._first)
@@ -340,6 +341,9 @@ class Page:
             answer = self._questions.pop(message["id"], None)
             if answer is not None and not answer.done():
                 answer.set_result(message[_ANSWERS[message["type"]]])
+        elif message["type"] == "moved":
+            if moved := self._moved.get(message["id"]):
+                moved(message["done"], message["total"])
         elif message["type"] == "server":
             self._on_server(message["server"])
         elif message["type"] == "interrupt":
@@ -383,6 +387,29 @@ class Page:
         except asyncio.CancelledError:
             self.tell(type="withdraw-input", id=identifier)
             raise
+
+    async def move_file(self, direction, here, there, moved):
+        """Have the page move a file between the local path `here`, in its drive, and the name `there`
+        in the session's folder; return its size. `moved(done, total)` is told of bytes."""
+        from ._files import in_drive
+
+        if self._port is None:
+            raise NotConnected(
+                "This page lacks the jupyterlite-torch extension, which moves files."
+            )
+        identifier = js.crypto.randomUUID()
+        self._moved[identifier] = moved
+        question = {"direction": direction, "here": in_drive(here), "there": there}
+        try:
+            outcome = await self._ask("ask-file", identifier, question)
+        except asyncio.CancelledError:
+            self.tell(type="withdraw-file", id=identifier)
+            raise
+        finally:
+            del self._moved[identifier]
+        if outcome["error"]:
+            raise TransferError(outcome["error"])
+        return outcome["size"]
 
     async def _ask(self, kind, identifier, question):
         answer = self._questions[identifier] = asyncio.get_running_loop().create_future()

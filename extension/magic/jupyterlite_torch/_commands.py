@@ -10,11 +10,13 @@ from ._errors import OptionError, ServerError
 USAGE = (
     "%torch CODE, or: connect URL [--kernel NAME] | status | disconnect | restart [--kernel NAME] | "
     "doctor [URL] | device NAME | eager SIZE | "
-    "peek EXPRESSION | jobs | stop [NAME] | replay"
+    "peek EXPRESSION | jobs | stop [NAME] | replay | put FILE [NAME] | get FILE [NAME]"
 )
 _DEVICE = re.compile(r"[a-z]+(:\d+)?")
 _KERNEL = re.compile(r"(?:^|\s)--kernel(?:=|\s+)([\w.-]+)(?=\s|$)", re.ASCII)
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
+#: What follows `put` or `get` and is a path, though it begins like an operator.
+_PATH = re.compile(r"\.\.?(?:/|\s|$)|[./]\w")
 #: A name of a command before one of these is a variable of the user's.
 _OPERATORS = "=.,:+*/%&|^<>@["
 
@@ -37,13 +39,16 @@ class Commands:
             "jobs": self._jobs,
             "stop": self._stop,
             "replay": self._replay,
+            "put": self._put,
+            "get": self._get,
         }
 
     async def run(self, line, show_result, scope):
         """Do what a line says; return the value of code, or of `peek`."""
         word, _, rest = line.partition(" ")
         rest = rest.strip()
-        if word in self._table and not rest.startswith(tuple(_OPERATORS)):
+        path = word in ("put", "get") and _PATH.match(rest)
+        if word in self._table and (path or not rest.startswith(tuple(_OPERATORS))):
             value = await self._table[word](rest)
             if value is not None and show_result:
                 self._notebook.shell.displayhook(value)
@@ -138,6 +143,16 @@ class Commands:
 
         text = "stopped watching; what runs there goes on."
         await self._notebook.stops.wait(replay(self._notebook), text)
+
+    async def _put(self, rest):
+        from ._files import move
+
+        print(await move("put", rest, self._notebook))
+
+    async def _get(self, rest):
+        from ._files import move
+
+        print(await move("get", rest, self._notebook))
 
 
 def _kernel_option(rest):

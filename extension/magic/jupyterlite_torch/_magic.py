@@ -276,6 +276,8 @@ class TorchMagics(Magics):
             %torch jobs            the cells in the background
             %torch stop [NAME]     interrupt what runs there, or a job
             %torch replay          what was printed while nobody watched
+            %torch put x.csv       a file of this notebook's folder, into the session's
+            %torch get x.pt        one of the session's folder, into this notebook's
             %torch restart         a fresh kernel there
             %torch disconnect      leave; what runs there goes on
             %torch doctor [URL]    why connecting fails, and what to do

@@ -98,7 +98,7 @@ export class Marks {
     const kernel = notebook.sessionContext.session?.kernel;
     const session = now.state === 'on' ? now.session : null;
     const isItsOwn = kernel && session && session.id === lines.sessionOf(kernel.id);
-    mark.show(this._where(), isItsOwn ? session.memory : null);
+    mark.show(this._where(), isItsOwn ? (session.memory ?? null) : null);
   }
 
   /** Where cells run, in a few words. */

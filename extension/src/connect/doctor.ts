@@ -8,6 +8,7 @@
 import { PageConfig } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { clockFault, siteClock } from './clock';
 import { hostOf, normalAddress, resourceUrl } from './address';
 import type { IServer } from '../messages';
 
@@ -63,13 +64,17 @@ export class Doctor {
     const lines = [trans.__('Page: %1', window.location.origin), trans.__('Server: %1', address)];
     try {
       const url = this.look(address);
-      const version = await this._describe(url, token ?? '');
+      const { version, time } = await this._describe(url, token ?? '');
       await this._openChannel(url);
+      const clock = clockFault(time * 1000, trans);
       lines.push(
         trans.__(
           'Nothing is wrong: it has jupyterlite-torch %1, lets this page in and knows its token, and its WebSocket opens.',
           version
-        )
+        ),
+        ...(clock
+          ? [`${clock} ${trans.__('Ages of sessions are said wrong; set the clock.')}`]
+          : [])
       );
     } catch (error) {
       if (!(error instanceof ConnectFault)) {
@@ -139,13 +144,13 @@ export class Doctor {
   }
 
   /**
-   * The release that the proxy has. Throws a ConnectFault unless it takes the token and speaks as the
-   * page does.
+   * The release that the proxy has, and its clock in seconds since 1970. Throws a ConnectFault unless
+   * it takes the token and speaks as the page does.
    */
-  private async _describe(url: string, token: string): Promise<string> {
+  private async _describe(url: string, token: string): Promise<{ version: string; time: number }> {
     const trans = this._trans;
     const response = await this._ask(url, '', { headers: { Authorization: `token ${token}` } });
-    const { name, version, protocol, reason, message } = await bodyOf(response);
+    const { name, version, protocol, time, reason, message } = await bodyOf(response);
     if (reason === 'token') {
       throw new ConnectFault(
         'credential',
@@ -175,7 +180,7 @@ export class Doctor {
         older ? ['pip install --upgrade jupyterlite-torch'] : []
       );
     }
-    return String(version);
+    return { version: String(version), time: Number(time) };
   }
 
   private _refusal(url: string, response: Response, message: unknown): ConnectFault {
@@ -220,15 +225,18 @@ export class Doctor {
       );
       const { hostname, port, protocol } = new URL(url);
       if (protocol === 'https:') {
-        return new ConnectFault(
-          'silent',
-          text +
-            ' ' +
-            trans.__(
-              'Or this browser does not trust its certificate: open the address in a tab of its own, which would show that.'
-            ),
-          [url]
+        const trust = trans.__(
+          'Or this browser does not trust its certificate: open the address in a tab of its own, which would show that.'
         );
+        const site = await siteClock();
+        const clock = site === null ? null : clockFault(site, trans);
+        const set =
+          clock &&
+          trans.__(
+            'Compared with the server of this page: %1 Good certificates look expired, or not yet valid, to such a clock: set it.',
+            clock
+          );
+        return new ConnectFault('silent', [text, trust, set].filter(Boolean).join(' '), [url]);
       }
       return new ConnectFault('silent', text, [
         `jupyter torch-proxy --origin ${window.location.origin}`,

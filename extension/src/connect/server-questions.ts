@@ -17,7 +17,7 @@ interface IQuestion {
 export class ServerQuestions {
   constructor(
     /** The addresses to choose from, the likeliest first. */
-    private readonly _known: () => string[],
+    private readonly _known: () => Promise<string[]>,
     private readonly _trans: TranslationBundle
   ) {}
 
@@ -68,7 +68,7 @@ export class ServerQuestions {
       import('./connect-dialog'),
       import('./doctor')
     ]);
-    const known = this._known();
+    const known = await this._known();
     return new ConnectDialog(new Doctor(this._trans), this._trans, {
       address: address || (known[0] ?? ''),
       fixed: address !== '',

@@ -7,6 +7,7 @@ import { normalAddress } from '../connect/address';
 import type { IConnected } from '../connect/connect-dialog';
 import { Signal } from '@lumino/signaling';
 import type { InputQuestions } from '../cells/input';
+import type { LineTransfers } from '../files/line-transfers';
 import type { KernelSessions } from './kernel-sessions';
 import type { KnownServer } from '../connect/known-server';
 import { Line } from './line';
@@ -25,6 +26,8 @@ export interface ILinesOptions {
   questions: ServerQuestions;
   inputs: InputQuestions;
   stops: Stops;
+  /** Loaded with the first file that a notebook moves. */
+  files: () => Promise<LineTransfers>;
   trans: TranslationBundle;
 }
 
@@ -148,7 +151,7 @@ export class Lines {
   }
 
   private async _onMessage(line: Line, message: FromWorker): Promise<void> {
-    const { inputs, stops } = this._options;
+    const { inputs, stops, files } = this._options;
     switch (message.type) {
       case 'ask-server': {
         const connected = await this._options.questions.ask(line, message.url ?? undefined);
@@ -204,6 +207,14 @@ export class Lines {
         break;
       case 'ask-input':
         inputs.ask(line, message);
+        break;
+      case 'ask-file': {
+        const location = this._kernels.get(line.kernelId)?.location ?? '';
+        await (await files()).move(line, message, location);
+        break;
+      }
+      case 'withdraw-file':
+        (await files()).withdraw(message.id);
         break;
       case 'withdraw-input':
         inputs.withdraw(line, message.id);

@@ -37,7 +37,7 @@ export class CellsSection extends Widget {
     }
     this._write();
     const { now } = this._status;
-    if (now.state === 'on' && now.session?.cells.some(({ state }) => state === 'running')) {
+    if (now.state === 'on' && now.session?.cells?.some(({ state }) => state === 'running')) {
       // Seconds that go by between two answers.
       this._timer = window.setInterval(() => this._write(), 1000);
     }

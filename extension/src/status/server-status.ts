@@ -39,7 +39,8 @@ export interface ICellSummary {
 
 /** What `GET status` says of a session. */
 export interface ISession {
-  id: string;
+  /** An older server tells neither its id nor its cells. */
+  id?: string;
   state: string;
   device_name?: string | null;
   device?: string;
@@ -47,9 +48,9 @@ export interface ISession {
   cell_s: number | null;
   queued: number;
   /** The latest cells, the newest last. */
-  cells: ICellSummary[];
+  cells?: ICellSummary[];
   /** Bytes on a GPU of the session that a cell runs in; null for what is not known. */
-  memory: number | null;
+  memory?: number | null;
 }
 
 /** Where the last answer to `GET status` is. */
@@ -98,6 +99,7 @@ export class ServerStatus implements IDisposable, IStatusSource {
 
   /** Ask at once. */
   ask(): void {
+    const number = ++this._asked;
     window.clearTimeout(this._timer);
     const server = this._known.get();
     if (server === null) {
@@ -106,12 +108,11 @@ export class ServerStatus implements IDisposable, IStatusSource {
       if (!('url' in this._now) || this._now.url !== server.url) {
         this._set({ state: 'connecting', url: server.url });
       }
-      void this._ask(server);
+      void this._ask(server, number);
     }
   }
 
-  private async _ask(server: IServer): Promise<void> {
-    const number = ++this._asked;
+  private async _ask(server: IServer, number: number): Promise<void> {
     const { url } = server;
     let status: Status;
     let wait = IDLE_MS;
@@ -139,7 +140,7 @@ export class ServerStatus implements IDisposable, IStatusSource {
       wait = 1000 * Math.min(LONGEST_RETRY_S, 2 ** this._failures++);
       status = { state: 'lost', url, retryAt: performance.now() + wait };
     }
-    // Another question has been asked meanwhile, or nobody wants to know any more.
+    // There is another server by now or none, or nobody wants to know any more.
     if (number === this._asked && !this._disposed) {
       this._set(status);
       this._timer = window.setTimeout(() => this.ask(), wait);

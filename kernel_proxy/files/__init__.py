@@ -1,0 +1,1 @@
+"""Files between the pages' drives and the folder in which kernels work."""
