@@ -35,6 +35,7 @@ beforeEach(() => {
     questions: new ServerQuestions(async () => [], trans),
     inputs: new InputQuestions(new Panel(), trans),
     stops: new Stops(trans),
+    files: () => Promise.reject(new Error('nothing is moved here')),
     trans
   });
   commands = new CommandRegistry();

@@ -45,6 +45,7 @@ function makeLines(): Lines {
     questions: new ServerQuestions(async () => [], trans),
     inputs: new InputQuestions(new Panel(), trans),
     stops: new Stops(trans),
+    files: () => Promise.reject(new Error('nothing is moved here')),
     trans
   });
 }
