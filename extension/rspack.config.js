@@ -13,9 +13,9 @@ module.exports = {
   resolve: {
     alias: {
       'jupyterlite-torch-magic.whl$': wheel,
-      // TypeScript copies no CSS to where it puts its output. Unlike index.css it is loaded when it
-      // is needed.
-      'jupyterlite-torch-panel.css$': path.resolve(__dirname, 'style/panel.css')
+      // TypeScript copies no CSS to where it puts its output. Unlike index.css these files are loaded
+      // when they are needed.
+      'jupyterlite-torch-style': path.resolve(__dirname, 'style')
     }
   },
   module: {

@@ -9,9 +9,10 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IKernelClient } from '@jupyterlite/services';
 import wheelUrl from 'jupyterlite-torch-magic.whl';
 
-import { addCommands } from './commands';
+import { addCommands, CONNECT } from './commands';
 import { normalAddress } from './connect/address';
 import { InputQuestions } from './cells/input';
+import { markCells } from './cells/torch-cells';
 import { addFiles } from './files/add-files';
 import type { LineTransfers } from './files/line-transfers';
 import { KernelSessions } from './kernels/kernel-sessions';
@@ -91,7 +92,9 @@ const plugin: JupyterFrontEndPlugin<void> = {
     });
     const panel = new PanelOpener(app, known, lines, trans);
     addCommands(app.commands, palette, lines, () => panel.open(), trans);
-    addStatus(app, statusBar, known, lines, trans);
+    const status = addStatus(app, statusBar, known, lines, trans);
+    const connect = () => void app.commands.execute(CONNECT);
+    markCells(app, { lines, known, status, connect, trans });
     addFiles(app, palette, known, lines, trans);
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);

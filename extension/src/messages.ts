@@ -36,6 +36,8 @@ export type ToWorker =
   | { type: 'interrupt' }
   /** The person gives up the remote kernel's variables for one that answers. */
   | { type: 'restart' }
+  /** The person cancels a transfer. */
+  | { type: 'cancel'; id: string }
   /** What was typed, as it was typed; null if the person closed the question. */
   | { type: 'input'; id: string; value: string | null };
 
@@ -46,6 +48,43 @@ export interface IInputQuestion {
   password: boolean;
   /** The `msg_id` of the local request of the notebook's cell that waits, if it is known. */
   cell: string | null;
+}
+
+/** What a cell took. */
+export interface IReceipt {
+  /** Where it ran; null for what nobody has said. */
+  device: string | null;
+  seconds: number | null;
+  /** The most bytes that it had on a GPU at once; null if it used none. */
+  peak: number | null;
+  /** Bytes of the arrays that went up with it, and of those that came back. */
+  bytesUp: number;
+  bytesDown: number;
+}
+
+/** A remote cell of a notebook has begun or ended. */
+export interface ICellChange {
+  type: 'cell';
+  state: 'running' | 'ended';
+  id: string;
+  /** The `msg_id` of the local request that it belongs to, if it is known. */
+  message: string | null;
+  /** It is a job: the notebook does not wait for it. */
+  background: boolean;
+  /** Null before its end, and if it did not run. */
+  receipt: IReceipt | null;
+}
+
+/** A transfer that is under way. */
+export interface ITransfer {
+  id: string;
+  /** What goes where. */
+  name: string;
+  /** Bytes. */
+  done: number;
+  total: number;
+  /** Seconds until the end; null for unknown. */
+  left: number | null;
 }
 
 /** A file is to go from the drive to the session's folder, or back. */
@@ -65,8 +104,9 @@ export type FromWorker =
   | { type: 'ask-doctor'; id: string; url: string | null }
   | { type: 'connected'; url: string }
   | { type: 'disconnected' }
-  /** A remote cell that the notebook waits for has begun or ended. */
-  | { type: 'cell'; state: 'running' | 'ended'; id: string }
+  | ICellChange
+  | ({ type: 'transfer' } & ITransfer)
+  | { type: 'transfer-ended'; id: string }
   | ({ type: 'ask-input' } & IInputQuestion)
   | ({ type: 'ask-file' } & IFileTransfer)
   /** The cell that moves a file was stopped. */
@@ -74,13 +114,35 @@ export type FromWorker =
   /** The cell was stopped, or its question was answered elsewhere. */
   | { type: 'withdraw-input'; id: string };
 
+/** In characters; of what a cell's names can make longer than anybody reads. */
+const LONGEST_NAME = 200;
+
+function number(value: unknown): number | null {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+}
+
+function readReceipt(data: object | null): IReceipt | null {
+  if (data === null) {
+    return null;
+  }
+  const { device, seconds, peak, bytes_up, bytes_down } = data as Record<string, unknown>;
+  return {
+    device: typeof device === 'string' ? device.slice(0, LONGEST_NAME) : null,
+    seconds: number(seconds),
+    peak: number(peak),
+    bytesUp: number(bytes_up) ?? 0,
+    bytesDown: number(bytes_down) ?? 0
+  };
+}
+
 /** A message from the worker as it arrived, or null if it is none of ours. */
 export function readMessage(data: unknown): FromWorker | null {
   if (typeof data !== 'object' || data === null) {
     return null;
   }
-  const { type, id, url, state, prompt, password, cell } = data as Record<string, unknown>;
-  const { direction, here, there } = data as Record<string, unknown>;
+  const fields = data as Record<string, unknown>;
+  const { type, id, url, state, prompt, password, cell } = fields;
+  const { direction, here, there } = fields;
   switch (type) {
     case 'ask-server':
     case 'ask-doctor':
@@ -91,10 +153,30 @@ export function readMessage(data: unknown): FromWorker | null {
       return typeof url === 'string' ? { type, url } : null;
     case 'disconnected':
       return { type };
-    case 'cell':
-      return (state === 'running' || state === 'ended') && typeof id === 'string'
-        ? { type, state, id }
+    case 'cell': {
+      const { message, background, receipt } = fields;
+      return (state === 'running' || state === 'ended') &&
+        typeof id === 'string' &&
+        (typeof message === 'string' || message === null) &&
+        typeof background === 'boolean' &&
+        typeof receipt === 'object'
+        ? { type, state, id, message, background, receipt: readReceipt(receipt) }
         : null;
+    }
+    case 'transfer': {
+      const { name, left } = fields;
+      const done = number(fields.done);
+      const total = number(fields.total);
+      return typeof id === 'string' &&
+        typeof name === 'string' &&
+        done !== null &&
+        total !== null &&
+        (left === null || number(left) !== null)
+        ? { type, id, name: name.slice(0, LONGEST_NAME), done, total, left: number(left) }
+        : null;
+    }
+    case 'transfer-ended':
+      return typeof id === 'string' ? { type, id } : null;
     case 'ask-input':
       return typeof id === 'string' &&
         typeof prompt === 'string' &&

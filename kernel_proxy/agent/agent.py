@@ -10,6 +10,7 @@ import sys
 
 import _jupyterlite_torch_held as held
 import _jupyterlite_torch_memory as memory
+import _jupyterlite_torch_receipt as receipt
 import _jupyterlite_torch_tables as tables
 import _jupyterlite_torch_values as values
 import _jupyterlite_torch_variables as variables
@@ -188,7 +189,7 @@ def _export(
     result, _last_result = _last_result, None
     reply = {
         "values": trees, "kept": kept, "deleted": deleted, "in_place": in_place,
-        "errors": errors, "notes": notes,
+        "errors": errors, "notes": notes, "receipt": receipt.take(),
     }  # fmt: skip
     if result is not None:
         reply["result"] = _encode_result(result, batch)
@@ -254,6 +255,7 @@ METHODS = {
     "describe": describe,
     "share_gpus": memory.share_gpus,
     "import": import_,
+    "memory": receipt.memory,
     "export": export,
     "peek": peek,
     "use": use,
@@ -265,4 +267,8 @@ METHODS = {
 
 def start():
     """Begin to follow the cells of this kernel."""
-    get_ipython().events.register("post_run_cell", _remember_result)
+    events = get_ipython().events
+    events.register("pre_run_cell", receipt.begin)
+    # First, since what is kept of the result is no part of the cell's time.
+    events.register("post_run_cell", receipt.end)
+    events.register("post_run_cell", _remember_result)

@@ -74,6 +74,7 @@ def code() -> str:
         "use": proxy / "agent" / "use.py",
         "memory": proxy / "agent" / "memory.py",
         "variables": proxy / "agent" / "variables.py",
+        "receipt": proxy / "agent" / "receipt.py",
         "agent": proxy / "agent" / "agent.py",
     }
     sources = {_PREFIX + name: file.read_text(encoding="utf-8") for name, file in modules.items()}

@@ -14,6 +14,8 @@ CODE_CHARACTERS = 200
 MAX_UNSEEN = 8
 #: A cell that ended unseen is given up when so many later ones were seen.
 GIVEN_UP_AFTER = 20
+#: Cells of which a page that shows them all the time is told, the latest.
+RECENT = 20
 #: Ended cells whose ID is remembered, so that none is run a second time.
 REMEMBERED = 200
 
@@ -42,6 +44,9 @@ class Cell:
     #: Bytes of the arrays that came with it, and of those that it brings back.
     bytes_up: int = 0
     bytes_down: int = 0
+    #: What its code took: seconds, and the most bytes on a GPU at once; None while nobody has said.
+    code_s: float | None = None
+    peak: int | None = None
     #: The page has asked for its end before its code began.
     interrupted: bool = False
     #: Why it was interrupted, if it was for one of the limits of a cell.
@@ -64,6 +69,16 @@ class Cell:
         ran = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
         return max(0.0, ran.total_seconds())
 
+    def summary(self) -> dict[str, Any]:
+        """Say what it took, and nothing of its code."""
+        seconds = self.code_s
+        if seconds is None and self.started:
+            ended = datetime.fromisoformat(self.ended) if self.ended else datetime.now(UTC)
+            began = datetime.fromisoformat(self.started)
+            seconds = max(0.0, (ended - began).total_seconds())
+        keys = ("id", "state", "status", "started", "peak", "bytes_up", "bytes_down")
+        return {**{key: getattr(self, key) for key in keys}, "seconds": seconds}
+
     def describe(self) -> dict[str, Any]:
         """Say what a page is told about it."""
         keys = ("id", "code", "state", "status", "started", "ended", "seen")
@@ -77,11 +92,12 @@ class Cells:
         record = record or {"cells": [], "done": []}
         self._cells = {cell["id"]: Cell(**cell) for cell in record["cells"]}
         self._done: deque[str] = deque(record["done"], maxlen=REMEMBERED)
+        self._recent: deque[dict[str, Any]] = deque(record.get("recent", ()), maxlen=RECENT)
 
     def record(self) -> dict[str, Any]:
         """Say what a later proxy has to know. A cell that was not sent is sent again by its page."""
         cells = [asdict(cell) for cell in self if cell.sent or cell.state == "ended"]
-        return {"cells": cells, "done": list(self._done)}
+        return {"cells": cells, "done": list(self._done), "recent": list(self._recent)}
 
     def __iter__(self) -> Iterator[Cell]:
         return iter(self._cells.values())
@@ -148,6 +164,7 @@ class Cells:
         cell.state, cell.status, cell.ended = "ended", status, _now()
         cell.question = cell.extras = cell.reply = None
         self._done.append(identifier)
+        self._recent.append(cell.summary())
         unseen = [cell for cell in self if cell.state == "ended"]
         for old in unseen[:-MAX_UNSEEN]:
             del self._cells[old.id]
@@ -169,6 +186,11 @@ class Cells:
     def describe(self) -> list[dict[str, Any]]:
         """Say what a page is told about them."""
         return [cell.describe() for cell in self]
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Say what the latest cells took, the newest last."""
+        open_ = [cell.summary() for cell in self.open]
+        return [*self._recent, *open_][-RECENT:]
 
 
 def _now() -> str:

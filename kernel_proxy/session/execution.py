@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AgentFailure
@@ -75,12 +76,17 @@ async def finish(session: "Session", kernel: Kernel, cell: Cell) -> None:
     try:
         if cell.reply is None:
             reply = await session.waiting[cell.id]
+            if cell.started:
+                began = datetime.fromisoformat(cell.started)
+                cell.code_s = max(0.0, (datetime.now(UTC) - began).total_seconds())
             cell.reply = {key: value.decode() for key, value in reply.items()}
             session.record.save_cells_soon()
         reply = {key: value.encode() for key, value in cell.reply.items()}
         content = json.loads(reply["content"])
         exported = (content.get("user_expressions") or {}).pop(_EXPORT, None)
         pulled, small = await session.exchange.pull(kernel, cell.id, cell.extras["pull"], exported)
+        if measured := pulled.pop("receipt", None):
+            cell.code_s, cell.peak = measured["seconds"], measured["peak"]
         tensors = pulled.get("tensors", ())
         cell.bytes_down = sum(tensor["nbytes"] for tensor in tensors if not tensor.get("held"))
     finally:
@@ -88,6 +94,19 @@ async def finish(session: "Session", kernel: Kernel, cell: Cell) -> None:
     if exported:
         reply["content"] = json.dumps(content).encode()
     metadata = json.loads(reply["metadata"])
-    metadata["torch"] = {**pulled, "conflict": cell.conflict}
+    receipt = _receipt(kernel, cell)
+    metadata["torch"] = {**pulled, "conflict": cell.conflict, "receipt": receipt}
     reply["metadata"] = json.dumps(metadata).encode()
     session.reply("shell", cell.id, reply, small)
+
+
+def _receipt(kernel: Kernel, cell: Cell) -> dict[str, Any]:
+    """Say what a cell took, for the page that shows it beside the cell."""
+    described = kernel.description
+    return {
+        "device": described.get("device_name") or described.get("device"),
+        "seconds": cell.code_s,
+        "peak": cell.peak,
+        "bytes_up": cell.bytes_up,
+        "bytes_down": cell.bytes_down,
+    }

@@ -24,6 +24,7 @@ from .cell_time import CellTime
 from .cells import Cell, Cells
 from .event_files import EventFiles
 from .event_log import EventLog
+from .gpu_memory import GpuMemory
 from .idle import Idle, seconds_since
 from .messages import death_sentence, disk_full, error_reply, join, parts, refusal, too_many_cells
 from .record import Record
@@ -93,6 +94,7 @@ class Session:
         self._processes = processes
         self._limits = limits
         self._replay_bytes = limits.message_bytes // 4
+        self._memory = GpuMemory(self)
         self.cell_time = CellTime(self, limits.max_cell_s, limits.max_cell_cpu_s, logger)
         self._logger = logger
         self.kernel: Kernel | None = None
@@ -256,6 +258,8 @@ class Session:
             "state": self.execution_state,
             "cell_s": seconds,
             "queued": queued,
+            "cells": self.cells.summaries(),
+            "memory": self._memory.now() if running else None,
             # Another one whenever anything has happened there.
             "seq": self.log.last,
         }

@@ -309,15 +309,16 @@ class Page:
 
     Comms wait while a cell runs, and a BroadcastChannel is heard by every page of the origin.
     `on_server(server)` is called with `{"url", "token"}` or None, `on_interrupt()` on Stop,
-    `on_restart()` when the person has chosen to restart a kernel that did not react to it, and
-    `on_session()` when they have chosen another session.
+    `on_restart()` when the person has chosen to restart a kernel that did not react to it,
+    `on_session()` when they have chosen another session, and `on_cancel(id)` when they cancel a
+    transfer.
     """
 
-    def __init__(self, on_server, on_interrupt, on_restart, on_session):
+    def __init__(self, on_server, on_interrupt, on_restart, on_session, on_cancel):
         self.session = None
         self.default_url = None
         self._on_server, self._on_interrupt, self._on_restart = on_server, on_interrupt, on_restart
-        self._on_session = on_session
+        self._on_session, self._on_cancel = on_session, on_cancel
         self._port = None
         self._questions = {}
         self._moved = {}
@@ -353,6 +354,8 @@ class Page:
             self._on_interrupt()
         elif message["type"] == "restart":
             self._on_restart()
+        elif message["type"] == "cancel":
+            self._on_cancel(message["id"])
 
     def tell(self, **message):
         """Send the page a message; nothing happens where no page listens."""

@@ -40,6 +40,8 @@ class Cell:
         self._scope = scope
         self.output = output
         self.request = None
+        #: What it took, as the server says with its reply; None before.
+        self.receipt = None
         # A job is stopped from ordinary code, too.
         self._loop = asyncio.get_running_loop()
         self._stopped = self._loop.create_future()
@@ -82,7 +84,7 @@ class Cell:
         if self._notebook.device != "cpu":
             push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
         channel = self._connection.channel
-        sending = send(push, channel, self.output)
+        sending = send(push, self._connection, self.output)
         if push.arrays.arrays:
             text = (
                 "stopped while values were on their way to the server; the cell did not run there."
@@ -162,6 +164,7 @@ class Cell:
             self._replied = True
             self._questions.withdraw()
         channel.seen(self.request.id)
+        self.receipt = reply.metadata.get("torch", {}).get("receipt")
         return reply
 
     def stop(self):

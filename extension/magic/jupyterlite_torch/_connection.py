@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from ._channel import Channel, describe
 from ._errors import ConnectError, NotConnected, OptionError, ServerError, TorchError
 from ._replay import cells_of, first_line
+from ._transfers import Transfers
 
 
 class Connection:
@@ -25,7 +26,9 @@ class Connection:
         self._opening = asyncio.Lock()
         self.channel = None
         self.transport = None
-        self.page = make_page(self._use, self.interrupt, self._restart_now, self._close)
+        self.transfers = Transfers(lambda **message: self.page.tell(**message))
+        handlers = self._use, self.interrupt, self._restart_now, self._close
+        self.page = make_page(*handlers, self.transfers.cancel)
         # Set by the notebook: what Stop does, and what becomes of events of no request.
         self.on_stop = self.on_event = None
         # The kernelspec that this notebook has asked for.

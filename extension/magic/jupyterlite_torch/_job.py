@@ -11,11 +11,12 @@ class Job:
     """A cell in the background. What it assigns comes back when it ends.
 
     `await job` waits for that and returns the value of its last expression, or raises what the cell
-    raised.
+    raised. `on_end()` is called when it has ended.
     """
 
-    def __init__(self, name, cell, stops):
+    def __init__(self, name, cell, stops, on_end):
         self.name = name
+        self._on_end = on_end
         self._cell = cell
         self._stops = stops
         self._began, self._ended = time.monotonic(), None
@@ -35,6 +36,7 @@ class Job:
             self._cell.output.write("\n".join(error._render_traceback_()) + "\n", "stderr")
         finally:
             self._ended = time.monotonic()
+            self._on_end()
             self._cell.output.display(repr(self), self._display, update=True)
 
     def done(self):

@@ -67,22 +67,33 @@ class Notebook:
         from ._job import Job
 
         cell = Cell(self, options, Source(body, lead), self.output(), scope)
-        with self.stops.by(cell.stop):
-            if options.background is None:
-                self.connection.page.tell(type="cell", state="running", id=str(id(cell)))
-                try:
-                    value = await cell.run()
-                finally:
-                    self.connection.page.tell(type="cell", state="ended", id=str(id(cell)))
-            else:
-                await cell.begin()
-        if options.background is not None:
+        background = options.background is not None
+        self._tell(cell, "running", background)
+        with contextlib.ExitStack() as ending:
+            ending.callback(self._tell, cell, "ended", background)
+            with self.stops.by(cell.stop):
+                value = await (cell.begin() if background else cell.run())
+            # What comes at the end of a job is its own matter.
+            on_end = ending.pop_all().close if background else None
+        if background:
             name = options.background or self._free_name()
-            value = self.shell.user_ns[name] = self.jobs[name] = Job(name, cell, self.stops)
+            job = Job(name, cell, self.stops, on_end)
+            value = self.shell.user_ns[name] = self.jobs[name] = job
             self.shell.displayhook.update_user_ns(value)
         elif show_result and cell.output.result is not None:
             cell.output.show_result(value)
         return value
+
+    def _tell(self, cell, state, background):
+        """Tell the page how far a cell is: the one that the notebook waits for, or a job."""
+        self.connection.page.tell(
+            type="cell",
+            state=state,
+            id=str(id(cell)),
+            message=cell.output.message_id,
+            background=background,
+            receipt=cell.receipt,
+        )
 
     def _free_name(self):
         return next(

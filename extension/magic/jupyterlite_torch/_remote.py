@@ -7,6 +7,7 @@ from ._download import Sink
 from ._errors import Refused, TransferError
 from ._remote_array import RemoteArray
 from ._size import human_size
+from ._transfers import Cancelled
 
 #: Tensors up to this many bytes together travel with the cell's own messages.
 EAGER_BYTES = 2**20
@@ -14,7 +15,7 @@ EAGER_BYTES = 2**20
 MAX_ARRAY_BYTES = 2**31 - 1
 
 
-async def send(push, channel, output=None):
+async def send(push, connection, output=None):
     """Send the arrays of a Push, with a bar in `output`; return (`metadata.torch.push`, binary parts
     for the request)."""
     described = {
@@ -34,8 +35,9 @@ async def send(push, channel, output=None):
     upload = secrets.token_urlsafe(18)
     names = ", ".join(f"`{name}`" for name in push.values)
     try:
-        with _progress.shown(output, f"{names} to the server", size) as progress:
-            await channel.upload(upload, pieces, size, checksums, progress.moved)
+        label = f"{names} to the server"
+        with _progress.shown(output, label, size, connection.transfers) as progress:
+            await connection.channel.upload(upload, pieces, size, checksums, progress.moved)
     except TransferError as error:
         raise TransferError(f"{names} ({human_size(size)}) can not be sent: {error}") from None
     described["tensors"] = {"upload": upload}
@@ -83,7 +85,12 @@ async def _value(reply, name, notebook, source, output):
         raise Refused(described["refused"] + ".")
     tree = described.pop("value")
     values = Values({**described, "values": {name: tree}}, reply.buffers, source)
-    await values.fetch(notebook, output)
+    try:
+        await values.fetch(notebook, output)
+    except Cancelled:
+        raise TransferError(
+            f"`{name}` was cancelled on its way. It is still on the server: read it again to have it."
+        ) from None
     try:
         for error in values.failed.values():
             raise error
@@ -169,7 +176,7 @@ class Values:
         names = dict.fromkeys(self.name_of(tensor["key"]) for tensor in tensors)
         label = f"{', '.join(f'`{name}`' for name in names)} from the server"
         total = sum(tensor["nbytes"] for tensor in tensors)
-        with _progress.shown(output, label, total) as progress:
+        with _progress.shown(output, label, total, connection.transfers) as progress:
             for tensor in tensors:
                 key = tensor["key"]
                 try:

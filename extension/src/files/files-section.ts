@@ -1,6 +1,6 @@
 /** What lies in the session's folder, and files on their way there and back. */
 
-import '../../../extension/style/files.css';
+import 'jupyterlite-torch-style/files.css';
 
 import type { Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';

@@ -172,9 +172,10 @@ test('those who listen are told when a remote cell begins and ends', async () =>
   let changes = 0;
   lines.cellChanged.connect(() => changes++);
   const worker = await start('one');
-  worker.say({ type: 'cell', state: 'running', id: 'a' });
+  const cell = { type: 'cell', id: 'a', message: null, background: false, receipt: null };
+  worker.say({ ...cell, state: 'running' });
   await eventually(() => changes === 1);
-  worker.say({ type: 'cell', state: 'ended', id: 'a' });
+  worker.say({ ...cell, state: 'ended' });
   await eventually(() => changes === 2);
 });
 

@@ -11,9 +11,10 @@ import type { LineTransfers } from '../files/line-transfers';
 import type { KernelSessions } from './kernel-sessions';
 import type { KnownServer } from '../connect/known-server';
 import { Line } from './line';
-import type { FromWorker, IServer } from '../messages';
+import type { FromWorker, ICellChange, IServer } from '../messages';
 import type { Stops } from '../cells/stop';
 import type { ServerQuestions } from '../connect/server-questions';
+import { Transfers } from './transfers';
 import { PYODIDE, workerOf } from './worker';
 
 export interface ILinesOptions {
@@ -75,8 +76,14 @@ export class Lines {
     this._tellOthers(null);
   }
 
-  /** Emitted when a remote cell that a notebook waits for has begun or ended. */
-  readonly cellChanged = new Signal<this, void>(this);
+  /** Emitted when a remote cell of a notebook has begun or ended. */
+  readonly cellChanged = new Signal<this, ICellChange & { kernelId: string }>(this);
+
+  /** Emitted with its id when a kernel has ended, or is about to start again. */
+  readonly closed = new Signal<this, string>(this);
+
+  /** What is on its way to or from kernels of this page. */
+  readonly transfers = new Transfers();
 
   /** Take this server for all kernels, those to come included. */
   connect(server: IServer, except?: Line): void {
@@ -144,6 +151,8 @@ export class Lines {
       questions.withdraw(line);
       inputs.forget(line);
       stops.forget(line);
+      this.transfers.forget(line);
+      this.closed.emit(kernelId);
     }
   }
 
@@ -186,12 +195,21 @@ export class Lines {
         this._tellOthers(null, line);
         break;
       case 'cell':
-        this.cellChanged.emit();
+        this.cellChanged.emit({ ...message, kernelId: line.kernelId });
+        if (message.background) {
+          break;
+        }
         if (message.state === 'running') {
           stops.began(line, message.id);
         } else {
           stops.ended(line, message.id);
         }
+        break;
+      case 'transfer':
+        this.transfers.moved(line, message);
+        break;
+      case 'transfer-ended':
+        this.transfers.ended(line, message.id);
         break;
       case 'ask-input':
         inputs.ask(line, message);

@@ -1,6 +1,6 @@
 /** The panel: sections about the server and about the session of the notebook in front. */
 
-import 'jupyterlite-torch-panel.css';
+import 'jupyterlite-torch-style/panel.css';
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -12,16 +12,24 @@ import type { KnownServer } from '../connect/known-server';
 import { kernelOf } from '../kernels/kernel-of';
 import type { Lines } from '../kernels/lines';
 import { ServerStatus, type Status } from '../status/server-status';
+import { CellsSection } from './cells-section';
 import { Control } from './control';
 import { button } from './controls';
 import { Fold } from './fold';
 import { GpusSection } from './gpus-section';
-import type { IPanel, Section } from './section';
+import type { IPanel, ISection } from './section';
 import { ServerSection } from './server-section';
+import { TransfersSection } from './transfers-section';
 import { VariablesSection } from './variables-section';
 
 /** The sections from top to bottom; one more is one more line here. */
-const SECTIONS: (new (panel: IPanel) => Section)[] = [ServerSection, GpusSection, VariablesSection];
+const SECTIONS: ((panel: IPanel) => ISection)[] = [
+  panel => new ServerSection(panel),
+  panel => new GpusSection(panel),
+  panel => new VariablesSection(panel),
+  panel => new CellsSection(panel, panel.trans),
+  panel => new TransfersSection(panel.lines.transfers, panel.trans)
+];
 
 const ICON = new LabIcon({
   name: 'jupyterlite-torch:panel',
@@ -47,7 +55,7 @@ export class TorchPanel extends Panel implements IPanel {
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('GPU server'));
     this.control = new Control(known, trans);
-    this._sections = SECTIONS.map(Section => new Section(this));
+    this._sections = SECTIONS.map(make => make(this));
     this._sections.forEach(section => {
       const fold = new Fold(section);
       fold.opened.connect(() => section.refresh());
@@ -144,7 +152,7 @@ export class TorchPanel extends Panel implements IPanel {
     }
   }
 
-  private readonly _sections: Section[];
+  private readonly _sections: ISection[];
   /** While the panel can be seen. */
   private _asking: ServerStatus | null = null;
 }

@@ -27,7 +27,16 @@ export interface IPanel {
 }
 
 /** A part of the panel, with a title that folds it away. */
-export abstract class Section extends Widget {
+export interface ISection extends Widget {
+  /**
+   * Show how things are now: the server has answered, or another notebook is in front. It is called
+   * every few seconds while the section can be seen, and never else.
+   */
+  refresh(): void;
+}
+
+/** One that asks the server itself. */
+export abstract class Section extends Widget implements ISection {
   constructor(
     protected readonly panel: IPanel,
     label: string
@@ -37,9 +46,5 @@ export abstract class Section extends Widget {
     this.addClass('jp-Torch-section');
   }
 
-  /**
-   * Show how things are now: the server has answered, or another notebook is in front. It is called
-   * every few seconds while the section can be seen, and never else.
-   */
   abstract refresh(): void;
 }

@@ -3,13 +3,14 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { IStatusBar } from '@jupyterlab/statusbar';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
 
 import { CONNECT, PANEL } from '../commands';
 import type { KnownServer } from '../connect/known-server';
 import type { Lines } from '../kernels/lines';
 import { kernelOf } from '../kernels/kernel-of';
-import { ServerStatus } from './server-status';
+import { type IStatusSource, ServerStatus, type Status } from './server-status';
 import { StatusItem } from './status-item';
 
 /** A notebook's panel, of a package that this extension needs for nothing else. */
@@ -17,19 +18,37 @@ interface IWithToolbar {
   toolbar: { insertBefore(at: string, name: string, widget: Widget): boolean };
 }
 
+/** The last answer of those that were asked for any notebook. */
+class LastAnswer implements IStatusSource {
+  now: Status = { state: 'off' };
+  readonly changed = new Signal<this, void>(this);
+
+  follow(status: ServerStatus): void {
+    const take = () => {
+      this.now = status.now;
+      this.changed.emit();
+    };
+    status.changed.connect(take);
+    take();
+  }
+}
+
+/** Returns what the server says for others to show; nothing more is asked of it for them. */
 export function addStatus(
   app: JupyterFrontEnd,
   statusBar: IStatusBar | null,
   known: KnownServer,
   lines: Lines,
   trans: TranslationBundle
-): void {
+): IStatusSource {
+  const last = new LastAnswer();
   const make = (widget: () => Widget | null): StatusItem => {
     const session = () => {
       const kernel = kernelOf(widget());
       return kernel === null ? null : lines.sessionOf(kernel);
     };
     const status = new ServerStatus(known, session);
+    last.follow(status);
     lines.cellChanged.connect(status.ask, status);
     const click = () => void app.commands.execute(known.get() ? PANEL : CONNECT);
     return new StatusItem(status, click, trans);
@@ -37,7 +56,7 @@ export function addStatus(
   if (statusBar) {
     const item = make(() => app.shell.currentWidget);
     statusBar.registerStatusItem('jupyterlite-torch:status', { item, align: 'left', rank: 50 });
-    return;
+    return last;
   }
   app.docRegistry.addWidgetExtension('Notebook', {
     createNew: panel => {
@@ -46,4 +65,5 @@ export function addStatus(
       return item;
     }
   });
+  return last;
 }

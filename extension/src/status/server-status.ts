@@ -1,7 +1,7 @@
 /** How the server and one session do, asked again and again while somebody can see it. */
 
 import type { IDisposable } from '@lumino/disposable';
-import { Signal } from '@lumino/signaling';
+import { type ISignal, Signal } from '@lumino/signaling';
 
 import { resourceUrl } from '../connect/address';
 import type { KnownServer } from '../connect/known-server';
@@ -22,8 +22,25 @@ export interface IGpu {
   load: number | null;
 }
 
+/** What `GET status` says of a cell. */
+export interface ICellSummary {
+  id: string;
+  state: 'queued' | 'running' | 'ended';
+  /** `ok`, `error` or `unknown` once it has ended. */
+  status: string | null;
+  /** When its code began, in ISO 8601; null before. */
+  started: string | null;
+  seconds: number | null;
+  /** The most bytes that it had on a GPU at once; null for none, and while it runs. */
+  peak: number | null;
+  bytes_up: number;
+  bytes_down: number;
+}
+
 /** What `GET status` says of a session. */
 export interface ISession {
+  /** An older server tells neither its id nor its cells. */
+  id?: string;
   state: string;
   /** Counts its kernels. */
   generation: number;
@@ -34,6 +51,17 @@ export interface ISession {
   /** For how many seconds its cell has run. */
   cell_s: number | null;
   queued: number;
+  /** The latest cells, the newest last. */
+  cells?: ICellSummary[];
+  /** Bytes on a GPU of the session that a cell runs in; null for what is not known. */
+  memory?: number | null;
+}
+
+/** Where the last answer to `GET status` is. */
+export interface IStatusSource {
+  readonly now: Status;
+  /** Emitted when `now` is another one. */
+  readonly changed: ISignal<unknown, void>;
 }
 
 export type Status =
@@ -44,7 +72,7 @@ export type Status =
   | { state: 'lost'; url: string; retryAt: number }
   | { state: 'refused'; url: string; message: string };
 
-export class ServerStatus implements IDisposable {
+export class ServerStatus implements IDisposable, IStatusSource {
   constructor(
     private readonly _known: KnownServer,
     /** The remote session that is looked at; null for none. */

@@ -3,6 +3,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
+import { clock } from '../amounts';
 import { hostOf } from '../connect/address';
 import type { ServerStatus, Status } from './server-status';
 
@@ -81,11 +82,4 @@ export function describe(status: Status, now: number, trans: TranslationBundle):
 function gib(bytes: number): string {
   const value = bytes / GIB;
   return value < 10 ? value.toFixed(1) : value.toFixed(0);
-}
-
-function clock(seconds: number): string {
-  const whole = Math.floor(seconds);
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (n: number) => String(n).padStart(2, '0');
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }

@@ -1,0 +1,33 @@
+/** Bytes and seconds as people write them. */
+
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** As `3.2 GiB`. */
+export function size(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit && value < 10 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit]}`;
+}
+
+/** As `12 ms`, `0.12 s`, `3.4 s`, `1:02` or `1:02:03`. */
+export function duration(seconds: number): string {
+  if (seconds < 0.0995) {
+    return `${Math.round(seconds * 1000)} ms`;
+  }
+  if (seconds < 59.95) {
+    return `${seconds < 1 ? seconds.toFixed(2) : seconds.toFixed(1)} s`;
+  }
+  return clock(seconds);
+}
+
+/** Seconds as `0:07` or `1:02:03`. */
+export function clock(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (n: number) => String(n).padStart(2, '0');
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}

@@ -1,0 +1,2 @@
+/** Style sheets that are loaded when they are needed; see rspack.config.js. */
+declare module 'jupyterlite-torch-style/*.css';
