@@ -33,7 +33,7 @@ beforeEach(() => {
     server: known,
     defaultServer: null,
     questions: new ServerQuestions(async () => [], trans),
-    inputs: new InputQuestions(new Panel(), trans),
+    inputs: async () => new InputQuestions(new Panel(), trans),
     stops: new Stops(trans),
     files: () => Promise.reject(new Error('nothing is moved here')),
     trans
