@@ -16,7 +16,11 @@ import { rspack } from '@rspack/core';
 
 /** Sources that need no test beside them, each with the reason. */
 const WITHOUT_TEST = {
-  'magic-wheel.d.ts': 'has types only'
+  'magic-wheel.d.ts': 'has types only',
+  'files/add-files.ts': 'tests/browser/test_files.py: a command of the whole app',
+  'files/show-files.ts': 'tests/browser/test_files.py: a sidebar of the whole app',
+  'files/files-section.ts': 'tests/browser/test_files.py: clicks, keys and drops',
+  'files/drag-row.ts': 'tests/browser/test_files.py: a drag to the file browser'
 };
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
@@ -67,7 +71,7 @@ const compiler = rspack({
         options: { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' } }
       },
       { test: /\.js$/, resolve: { fullySpecified: false } },
-      { test: /\.svg$/, type: 'asset/source' }
+      { test: /\.(css|svg)$/, type: 'asset/source' }
     ]
   },
   // What is loaded later in the page is in the one program here.
