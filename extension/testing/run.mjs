@@ -14,20 +14,31 @@ import { fileURLToPath } from 'node:url';
 
 import { rspack } from '@rspack/core';
 
-/** Sources that need no test beside them, each with the reason. */
+/** Sources without a test beside them, each with what tests it. */
 const WITHOUT_TEST = {
-  'magic-wheel.d.ts': 'has types only',
   'files/add-files.ts': 'tests/browser/test_files.py: a command of the whole app',
   'files/show-files.ts': 'tests/browser/test_files.py: a sidebar of the whole app',
   'files/files-section.ts': 'tests/browser/test_files.py: clicks, keys and drops',
-  'files/drag-row.ts': 'tests/browser/test_files.py: a drag to the file browser'
+  'files/drag-row.ts': 'tests/browser/test_files.py: a drag to the file browser',
+  'panel/control.ts': 'tests/browser/test_panel.py: what the proxy answers',
+  'panel/controls.ts': 'tests/browser/test_panel.py: clicks and keys',
+  'panel/gpus-section.ts': 'tests/browser/test_panel.py: what the proxy answers',
+  'panel/notebook-cell.ts': 'tests/browser/test_panel.py: a notebook of the whole app',
+  'panel/open-panel.ts': 'tests/browser/test_panel.py: a sidebar of the whole app',
+  'panel/panel.ts': 'tests/browser/test_panel.py: a sidebar of the whole app',
+  'panel/section.ts': 'tests/browser/test_panel.py: what can be seen',
+  'panel/server-section.ts': 'tests/browser/test_panel.py: clicks and keys',
+  'panel/table.ts': 'tests/browser/test_panel.py: clicks and keys',
+  'panel/variables-section.ts': 'tests/browser/test_panel.py: clicks and keys'
 };
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const SOURCES = path.join(HERE, '../src');
 const PROGRAMS = path.join(HERE, '../../build/tests');
 
-const files = readdirSync(SOURCES, { recursive: true }).filter(file => file.endsWith('.ts'));
+const files = readdirSync(SOURCES, { recursive: true }).filter(
+  file => file.endsWith('.ts') && !file.endsWith('.d.ts')
+);
 const lacking = files
   .filter(file => !file.endsWith('.test.ts') && !(file in WITHOUT_TEST))
   .filter(file => !files.includes(file.replace(/\.ts$/, '.test.ts')));
@@ -59,6 +70,8 @@ const compiler = rspack({
     extensions: ['.ts', '.js'],
     alias: {
       'jupyterlite-torch-magic.whl$': path.join(HERE, 'wheel.ts'),
+      // Looks are for the browser tests.
+      'jupyterlite-torch-panel.css$': false,
       // As in rspack.config.js, where the page is not JupyterLite.
       '@jupyterlite/services$': path.join(SOURCES, 'no-jupyterlite.ts')
     }
