@@ -34,14 +34,19 @@ EXTENSION_SOURCES := $(shell find extension -type f ! -path '*/__pycache__/*' \
 SITE_SOURCES := $(wildcard lite_site/notebooks/*.ipynb) jupyter-lite.json \
 	lite_site/build.py lite_site/pyodide.py
 
+# The pictures of the docs, which tests leave in tests/artifacts.
+PICTURES = quickstart.png connect-dialog-fault.png
+PICTURE_TESTS = test_quickstart_picture or test_connect_with_the_dialog
+
 .DELETE_ON_ERROR:
-.PHONY: help demo site test compatibility lint audit bench clean distclean environment chromium
+.PHONY: help demo site test pictures compatibility lint audit bench clean distclean environment chromium
 
 help:
 	@echo 'make demo             the site and a proxy on this machine, paired, until Ctrl-C'
 	@echo 'make demo HEADLESS=1  run the quickstart notebook in headless Chromium and print it'
 	@echo 'make site             build the demo site into $(SITE) (PYODIDE=local, cdn or auto)'
 	@echo 'make test             all tests: unit, server, browser'
+	@echo 'make pictures         take the pictures of docs/ again, from the browser tests that leave them'
 	@echo 'make compatibility    the tests of what travels, with kernels of KERNEL_TORCH (torch==2.4.1)'
 	@echo 'make lint             ruff (with its security rules), prettier, tsc'
 	@echo 'make audit            known holes in what is installed, by pip-audit and npm audit'
@@ -60,6 +65,10 @@ site: $(SITE_BUILT)
 test: environment chromium site
 	npm test --silent
 	$(PY) -m pytest $(wildcard tests/unit) $(wildcard tests/server) $(wildcard tests/browser) $(PYTEST_ARGS)
+
+pictures: environment chromium site
+	$(PY) -m pytest tests/browser -k '$(PICTURE_TESTS)'
+	cp $(addprefix tests/artifacts/,$(PICTURES)) docs/
 
 # Kernels of an environment of their own, which takes the name of the default kernelspec. On Linux PyPI's
 # builds of torch bring several GB of CUDA.

@@ -11,7 +11,6 @@ import wheelUrl from 'jupyterlite-torch-magic.whl';
 
 import { addCommands, CONNECT } from './commands';
 import { normalAddress } from './connect/address';
-import { InputQuestions } from './cells/input';
 import { markCells } from './cells/torch-cells';
 import { addFiles } from './files/add-files';
 import type { LineTransfers } from './files/line-transfers';
@@ -85,7 +84,10 @@ const plugin: JupyterFrontEndPlugin<void> = {
       server: known,
       defaultServer: defaultServer(),
       questions: new ServerQuestions(addresses, trans),
-      inputs: new InputQuestions(app.shell, trans),
+      inputs: async () => {
+        const { InputQuestions } = await import('./cells/input');
+        return new InputQuestions(app.shell, trans);
+      },
       stops: new Stops(trans),
       files: () => (transfers ??= loadTransfers()),
       trans

@@ -1,6 +1,6 @@
 /** What the tests need of JupyterLab and JupyterLite, as far as the sources look at them. */
 
-import type { Session } from '@jupyterlab/services';
+import type { Contents, Session } from '@jupyterlab/services';
 import { nullTranslator } from '@jupyterlab/translation';
 import type { IKernel, IKernelClient } from '@jupyterlite/services';
 import { Signal } from '@lumino/signaling';
@@ -79,6 +79,31 @@ export class Kernels {
   }
 
   private _kernels = new Map<string, IKernel>();
+}
+
+/** The page's drive. */
+export class Drive {
+  constructor(readonly files: Record<string, Partial<Contents.IModel>> = {}) {}
+
+  async get(path: string): Promise<Contents.IModel> {
+    const model = this.files[path];
+    if (!model) {
+      throw new Error(`no ${path}`);
+    }
+    return model as Contents.IModel;
+  }
+
+  async save(path: string, model: Partial<Contents.IModel>): Promise<void> {
+    this.files[path] = model;
+  }
+
+  driveName(path: string): string {
+    return path.includes(':') ? path.split(':')[0]! : '';
+  }
+
+  get manager(): Contents.IManager {
+    return this as unknown as Contents.IManager;
+  }
 }
 
 /** The dialog in front; waits until it is there. */

@@ -5,16 +5,17 @@
 
 import { GlobalRegistrator } from '@happy-dom/global-registrator';
 
-// What a page asks and is answered goes through Node's own. It knows no origins: what those
-// refuse is tested in tests/browser/test_connect.py.
+// What a page asks and is answered goes through Node's own, which needs timers of its own kind. It
+// knows no origins: what those refuse is tested in tests/browser/test_connect.py.
 const network = { fetch, Headers, Request, Response, AbortController, AbortSignal };
+const timers = { setTimeout, clearTimeout, setInterval, clearInterval };
 
 GlobalRegistrator.register({
   url: 'http://127.0.0.1:8000/site/lab/index.html',
   settings: { enableImageFileLoading: true }
 });
 
-Object.assign(globalThis, network, {
+Object.assign(globalThis, network, timers, {
   // happy-dom 21 has none, and JupyterLab 4.6 renders the buttons of a dialog in one.
   requestIdleCallback: (run: () => void) => setTimeout(run),
   // Not among what it makes global.

@@ -45,7 +45,9 @@ def test_connect_with_the_dialog(dialog, served, start_proxy, artifacts):
     # A mistake does not close it, and what was typed stays.
     connect(lab.page, proxy.url, "not-the-right-token")
     assert "does not take this token" in said(lab.page)
-    lab.page.screenshot(path=artifacts / "connect-dialog-fault.png")
+    # In the guide, as docs/connect-dialog-fault.png.
+    window = lab.page.locator(".jp-Torch-connect .jp-Dialog-content")
+    window.screenshot(path=artifacts / "connect-dialog-fault.png")
     connect(lab.page, proxy.url.removeprefix("http://"), proxy.token)
     lab.page.locator(".jp-Torch-connect").wait_for(state="detached")
     lab.open_notebook("dialog.ipynb")

@@ -20,9 +20,10 @@ export async function driveSource(
   path: string,
   trans: TranslationBundle
 ): Promise<ISource> {
+  const kept = drivePath(path, trans);
   let model: Contents.IModel;
   try {
-    model = await contents.get(drivePath(path, trans), { content: true });
+    model = await contents.get(kept, { content: true });
   } catch {
     throw new FileError(
       trans.__('There is no file `%1` in this page’s drive, which the file browser shows.', path)

@@ -43,7 +43,7 @@ function makeLines(): Lines {
     server: known,
     defaultServer: DEFAULT,
     questions: new ServerQuestions(async () => [], trans),
-    inputs: new InputQuestions(new Panel(), trans),
+    inputs: async () => new InputQuestions(new Panel(), trans),
     stops: new Stops(trans),
     files: () => Promise.reject(new Error('nothing is moved here')),
     trans

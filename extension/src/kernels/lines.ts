@@ -24,7 +24,8 @@ export interface ILinesOptions {
   /** The address of the server that the site names. */
   defaultServer: string | null;
   questions: ServerQuestions;
-  inputs: InputQuestions;
+  /** Loaded when a cell asks first: a page that never connects does not pay for it. */
+  inputs: () => Promise<InputQuestions>;
   stops: Stops;
   /** Loaded with the first file that a notebook moves. */
   files: () => Promise<LineTransfers>;
@@ -147,9 +148,9 @@ export class Lines {
     if (line) {
       this._lines.delete(kernelId);
       line.close();
-      const { questions, inputs, stops } = this._options;
+      const { questions, stops } = this._options;
       questions.withdraw(line);
-      inputs.forget(line);
+      void this._inputs?.then(inputs => inputs.forget(line));
       stops.forget(line);
       this.transfers.forget(line);
       this.closed.emit(kernelId);
@@ -157,7 +158,7 @@ export class Lines {
   }
 
   private async _onMessage(line: Line, message: FromWorker): Promise<void> {
-    const { inputs, stops, files } = this._options;
+    const { stops, files } = this._options;
     switch (message.type) {
       case 'ask-server': {
         const connected = await this._options.questions.ask(line, message.url ?? undefined);
@@ -212,7 +213,8 @@ export class Lines {
         this.transfers.ended(line, message.id);
         break;
       case 'ask-input':
-        inputs.ask(line, message);
+        this._inputs ??= this._options.inputs();
+        (await this._inputs).ask(line, message);
         break;
       case 'ask-file': {
         const location = this._kernels.get(line.kernelId)?.location ?? '';
@@ -223,7 +225,7 @@ export class Lines {
         (await files()).withdraw(message.id);
         break;
       case 'withdraw-input':
-        inputs.withdraw(line, message.id);
+        (await this._inputs)?.withdraw(line, message.id);
         break;
     }
   }
@@ -277,4 +279,6 @@ export class Lines {
   /** Kernels that are running or starting. */
   private _kernels = new Map<string, IKernel>();
   private _lines = new Map<string, Line>();
+  /** What waits for this is done in the order in which it came. */
+  private _inputs: Promise<InputQuestions> | null = null;
 }

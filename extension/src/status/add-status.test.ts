@@ -36,7 +36,7 @@ beforeEach(() => {
   added = [];
   toolbar = null;
   const commands = new CommandRegistry();
-  for (const command of ['jupyterlite-torch:connect', 'jupyterlite-torch:server']) {
+  for (const command of ['jupyterlite-torch:connect', 'jupyterlite-torch:panel']) {
     commands.addCommand(command, { execute: () => void executed.push(command) });
   }
   const currentWidget = { sessionContext: { session: { kernel: { id: 'kernel-one' } } } };
@@ -75,7 +75,7 @@ test('it connects where there is no server, and shows it where there is one', as
   added[0]!.node.click();
   known.set({ url, token: 'secret' });
   added[0]!.node.click();
-  assert.deepEqual(executed, ['jupyterlite-torch:connect', 'jupyterlite-torch:server']);
+  assert.deepEqual(executed, ['jupyterlite-torch:connect', 'jupyterlite-torch:panel']);
 });
 
 test('the session in front is looked at, anew when a cell begins or ends', async () => {

@@ -9,7 +9,14 @@ import { describe, StatusItem } from './status-item';
 
 const url = 'http://127.0.0.1:8889';
 const GPU = { index: '0', name: 'H200', used: null, total: null, load: null };
-const SESSION = { state: 'idle', device_name: null, cell_s: null, queued: 0 };
+const SESSION = {
+  state: 'idle',
+  generation: 1,
+  seq: 1,
+  device_name: null,
+  cell_s: null,
+  queued: 0
+};
 
 const text = (status: Status, now = 0) => describe(status, now, trans);
 const on = (gpus: Partial<IGpu>[], session: Partial<ISession> | null = null, now = 0) =>
