@@ -24,6 +24,15 @@ Object.assign(globalThis, network, timers, {
       return Object.assign(document.createElement('option'), { text, value });
     }
   },
+  // Its own is any event, without the place of the mouse and what is dragged.
+  DragEvent: class extends MouseEvent {
+    readonly dataTransfer: DataTransfer | null;
+
+    constructor(type: string, init: DragEventInit = {}) {
+      super(type, init);
+      this.dataTransfer = init.dataTransfer ?? null;
+    }
+  },
   // Its own says nothing of an error but that it has closed.
   WebSocket: class extends WebSocket {
     constructor(url: string) {

@@ -81,7 +81,7 @@ const compiler = rspack({
         options: { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' } }
       },
       { test: /\.js$/, resolve: { fullySpecified: false } },
-      { test: /\.(svg|css)$/, type: 'asset/source' }
+      { test: /\.(css|svg)$/, type: 'asset/source' }
     ]
   },
   // What is loaded later in the page is in the one program here.

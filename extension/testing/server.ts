@@ -7,6 +7,7 @@ import { after } from 'node:test';
 
 export interface IAnswer {
   status?: number;
+  /** Bytes as they are, anything else as JSON. */
   body?: unknown;
   headers?: Record<string, string>;
 }
@@ -16,6 +17,7 @@ export interface IRequest {
   path: string;
   headers: IncomingHttpHeaders;
   body: string;
+  bytes: Buffer;
 }
 
 export interface IServing {
@@ -38,19 +40,21 @@ export async function serve(
 ): Promise<IServing> {
   const requests: IRequest[] = [];
   const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request.setEncoding('utf8')) {
-      body += chunk;
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) {
+      chunks.push(chunk);
     }
+    const bytes = Buffer.concat(chunks);
     const { method = '', url = '', headers } = request;
-    const arrived = { method, path: url, headers, body };
+    const arrived = { method, path: url, headers, body: bytes.toString(), bytes };
     requests.push(arrived);
     const answered = answer(arrived);
     response.writeHead(answered.status ?? 200, {
       'Content-Type': 'application/json',
       ...answered.headers
     });
-    response.end(JSON.stringify(answered.body ?? {}));
+    const { body = {} } = answered;
+    response.end(body instanceof Uint8Array ? body : JSON.stringify(body));
   });
   server.on('upgrade', (request, socket) => {
     if (sockets) {

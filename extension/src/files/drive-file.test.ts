@@ -1,93 +1,103 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 
-import { Drive, trans } from '../../testing/jupyterlab';
+import type { Contents } from '@jupyterlab/services';
+
+import { makeContents, MemoryDrive } from '../../testing/drive';
+import { trans } from '../../testing/jupyterlab';
 import { DriveSink, driveSource, LocalSource, MAX_DRIVE_BYTES } from './drive-file';
 import { FileError } from './session-files';
 
-const bytes = Uint8Array.from({ length: 100 }, (_, index) => index * 5);
-const base64 = Buffer.from(bytes).toString('base64');
+let drive: MemoryDrive;
+let contents: Contents.IManager;
 
-/** All of a source, in parts that fit no boundary of base64. */
-async function read(source: Awaited<ReturnType<typeof driveSource>>): Promise<Uint8Array> {
-  const parts: number[] = [];
-  for (let start = 0; start < source.size; start += 7) {
-    parts.push(...(await source.slice(start, Math.min(start + 7, source.size))));
-  }
-  return Uint8Array.from(parts);
-}
-
-const open = (model: object) => driveSource(new Drive({ a: model }).manager, 'a', trans).then(read);
-const text = async (model: object) => new TextDecoder().decode(await open(model));
-
-test('a file of the drive is read as its bytes, however it is kept', async () => {
-  for (const size of [0, 1, 2, 3, 98, 99, 100]) {
-    const content = Buffer.from(bytes.slice(0, size)).toString('base64');
-    assert.deepEqual(await open({ type: 'file', format: 'base64', content }), bytes.slice(0, size));
-  }
-  assert.equal(await text({ type: 'file', format: 'text', content: 'Grüße' }), 'Grüße');
-  assert.equal(await text({ type: 'notebook', format: 'json', content: { a: 1 } }), '{"a":1}');
+beforeEach(() => {
+  drive = new MemoryDrive();
+  contents = makeContents(drive);
 });
 
-test('what can not be read is said', async () => {
-  const { manager } = new Drive({ folder: { type: 'directory' } });
-  for (const [path, sentence] of [
-    ['none', /There is no file `none`/],
-    ['folder', /`folder` is a folder. Pack it first/],
-    ['100%', /can not keep a file with a `%`/]
-  ] as const) {
-    await assert.rejects(
-      driveSource(manager, path, trans),
-      error => error instanceof FileError && sentence.test(error.message)
-    );
+const source = (path: string) => driveSource(contents, path, trans);
+const sink = (path: string) => new DriveSink(contents, path, trans);
+const says = (message: RegExp) => (error: unknown) =>
+  error instanceof FileError && message.test(error.message);
+
+test('any part of a binary file can be had', async () => {
+  for (const size of [0, 1, 2, 3, 7]) {
+    const bytes = Uint8Array.from({ length: size }, (_, i) => 250 + i);
+    drive.addBytes('a.bin', bytes);
+    const file = await source('a.bin');
+    assert.equal(file.size, size);
+    for (let start = 0; start <= size; start++) {
+      for (let stop = start; stop <= size; stop++) {
+        assert.deepEqual(await file.slice(start, stop), bytes.slice(start, stop));
+      }
+    }
   }
 });
 
-test("a file of the person's computer", async () => {
-  const source = new LocalSource(new File([bytes], 'a.bin'), trans);
-  assert.equal(source.size, 100);
-  assert.deepEqual(await source.slice(10, 20), bytes.slice(10, 20));
+test('text is its UTF-8, and a notebook is its JSON', async () => {
+  drive.addText('a.txt', 'größer');
+  const notebook = { cells: [], nbformat: 4 };
+  drive.models.set('a.ipynb', { type: 'notebook', format: 'json', content: notebook });
+  const [text, json] = [await source('a.txt'), await source('a.ipynb')];
+  assert.equal(text.size, 8);
+  assert.equal(Buffer.from(await text.slice(0, 4)).toString(), 'grö');
+  assert.deepEqual(JSON.parse(Buffer.from(await json.slice(0, json.size)).toString()), notebook);
 });
 
-test('a file is in the drive when it is complete', async () => {
-  const drive = new Drive({ folder: { type: 'directory' } });
-  const sink = new DriveSink(drive.manager, 'folder/a.bin', trans);
-  await sink.begin(100);
-  // Parts are multiples of 3, but for the last.
-  sink.write(bytes.slice(0, 60));
-  sink.write(bytes.slice(60));
-  assert.equal(drive.files['folder/a.bin'], undefined);
-  await sink.end();
-  assert.deepEqual(drive.files['folder/a.bin'], {
-    type: 'file',
-    format: 'base64',
-    content: base64
-  });
+test('what can not be sent is named', async () => {
+  drive.addFolder('data');
+  await assert.rejects(source('none.txt'), says(/There is no file `none.txt`/));
+  await assert.rejects(source('data'), says(/`data` is a folder\. Pack it first/));
 });
 
-test('what the drive can not take is said before anything is fetched', async () => {
-  const { manager } = new Drive({ folder: { type: 'directory' }, file: { type: 'file' } });
-  for (const [path, size, sentence] of [
-    ['a', MAX_DRIVE_BYTES + 1, /has 95 MiB, and a file/],
-    ['folder', 1, /Name a file: `folder\/NAME`/],
-    ['none/a', 1, /There is no folder `none`/],
-    ['file/a', 1, /There is no folder `file`/],
-    ['50%', 1, /can not keep a file with a `%`/]
-  ] as const) {
-    await assert.rejects(
-      new DriveSink(manager, path, trans).begin(size),
-      error => error instanceof FileError && sentence.test(error.message),
-      path
-    );
-  }
-});
-
-test('a drive that fails keeps what was there', async () => {
-  const drive = new Drive();
-  drive.save = async () => {
-    throw new Error('full');
+test('a file of this computer is read as it goes, until it is gone', async () => {
+  const file = new File(['0123456789'], 'a.txt');
+  const local = new LocalSource(file, trans);
+  assert.equal(local.size, 10);
+  assert.equal(Buffer.from(await local.slice(3, 6)).toString(), '345');
+  // What browsers do with a folder, and with a file that was changed.
+  file.slice = () => {
+    throw new DOMException('', 'NotReadableError');
   };
-  const sink = new DriveSink(drive.manager, 'a', trans);
-  await sink.begin(1);
-  await assert.rejects(sink.end(), /can not keep `a` \(Error: full\)/);
+  await assert.rejects(local.slice(0, 1), says(/^`a.txt` can not be read/));
+});
+
+test('a file comes into the drive as a whole', async () => {
+  drive.addFolder('data');
+  drive.addText('data/a.bin', 'before');
+  const file = sink('data/a.bin');
+  await file.begin(5);
+  file.write(Uint8Array.of(0, 128, 255));
+  file.write(Uint8Array.of(1, 2));
+  assert.equal(drive.bytes('data/a.bin')!.toString(), 'before');
+  await file.end();
+  assert.deepEqual([...drive.bytes('data/a.bin')!], [0, 128, 255, 1, 2]);
+});
+
+test('what does not fit into the drive is refused before it comes', async t => {
+  drive.addFolder('data');
+  const begin = (path: string, size = 1) => sink(path).begin(size);
+  await begin('a.bin', MAX_DRIVE_BYTES);
+  await assert.rejects(begin('a.bin', MAX_DRIVE_BYTES + 1), says(/has 95 MiB.* 95 MiB at most/));
+  await assert.rejects(begin('data'), says(/Name a file: `data\/NAME`/));
+  await assert.rejects(begin('none/a.bin'), says(/no folder `none`/));
+  await assert.rejects(begin('100%'), says(/`100%`/));
+
+  const estimate = async () => ({ quota: 5 * 2 ** 20, usage: 2 ** 20 });
+  Object.defineProperty(navigator, 'storage', { value: { estimate }, configurable: true });
+  t.after(() => Reflect.deleteProperty(navigator, 'storage'));
+  // A third more is what base64 takes.
+  await begin('a.bin', 3 * 2 ** 20);
+  await assert.rejects(begin('a.bin', 3 * 2 ** 20 + 1), says(/has 3\.0 MiB.*no room/));
+});
+
+test('a drive that keeps nothing says so, and what was there stays', async () => {
+  drive.addText('a.txt', 'before');
+  const file = sink('a.txt');
+  await file.begin(1);
+  file.write(Uint8Array.of(65));
+  drive.full = true;
+  await assert.rejects(file.end(), says(/can not keep `a.txt` \(Error: QuotaExceededError\)/));
+  assert.equal(drive.bytes('a.txt')!.toString(), 'before');
 });

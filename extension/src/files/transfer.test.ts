@@ -1,59 +1,57 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 
-import { Drive, trans } from '../../testing/jupyterlab';
-import { serve } from '../../testing/server';
-import { SessionFiles } from './session-files';
-import { transfer } from './transfer';
+import { makeContents, MemoryDrive } from '../../testing/drive';
+import { trans } from '../../testing/jupyterlab';
+import { serveFolder, type ISessionFolder } from '../../testing/session-folder';
+import { SessionFiles, type Moved } from './session-files';
+import { transfer, type ITransfer } from './transfer';
 
-// The CRC-32 of `{}`, which the server sends.
-const CRC = String(0xa3a6bf43);
+const drive = new MemoryDrive();
+const contents = makeContents(drive);
+const abort = new AbortController();
 
-const server = await serve(({ method, body }) =>
-  method === 'PUT'
-    ? { body: { size: body.length, complete: true } }
-    : { headers: { 'Content-Range': 'bytes 0-1/2', 'Torch-Crc32': CRC } }
-);
-const files = new SessionFiles({ url: server.url, token: 'secret' }, 'session-one', trans);
-const names = { here: 'here.txt', there: 'there.txt' };
+function move({ server }: ISessionFolder, what: ITransfer, moved: Moved = () => {}): Promise<void> {
+  const files = new SessionFiles(server, 'session-one', trans);
+  return transfer(what, files, contents, abort.signal, moved, trans);
+}
 
-test('a file of the drive goes into the folder', async () => {
-  const { manager } = new Drive({ 'here.txt': { type: 'file', format: 'text', content: 'abc' } });
-  const { signal } = new AbortController();
-  await transfer({ direction: 'put', ...names }, files, manager, signal, () => {}, trans);
-  const { method, body, headers } = server.requests.at(-1)!;
-  assert.deepEqual([method, body, headers['torch-file']], ['PUT', 'abc', 'there.txt']);
+test('a file comes back as it went', async () => {
+  const folder = await serveFolder();
+  const bytes = randomBytes(1000);
+  drive.addBytes('a.pt', bytes);
+  await move(folder, { direction: 'put', here: 'a.pt', there: 'data/b.pt' });
+  assert.ok(folder.files.get('data/b.pt')!.equals(bytes));
+  const seen: [number, number][] = [];
+  await move(folder, { direction: 'get', here: 'c.pt', there: 'data/b.pt' }, (...moved) =>
+    seen.push(moved)
+  );
+  assert.ok(drive.bytes('c.pt')!.equals(bytes));
+  assert.deepEqual(seen.at(-1), [1000, 1000]);
 });
 
-test('a file of the folder comes into the drive', async () => {
-  const drive = new Drive();
-  const moved: number[][] = [];
-  await transfer(
-    { direction: 'get', ...names },
-    files,
-    drive.manager,
-    new AbortController().signal,
-    (done, total) => moved.push([done, total]),
-    trans
-  );
-  assert.equal(drive.files['here.txt']!.content, btoa('{}'));
-  assert.deepEqual(moved, [
-    [0, 2],
-    [2, 2]
-  ]);
+test('a file that is not there asks nobody, or leaves nothing', async () => {
+  const folder = await serveFolder();
+  await assert.rejects(move(folder, { direction: 'put', here: 'none', there: 'a' }), {
+    message: /^There is no file `none`/
+  });
+  assert.equal(folder.requests.length, 0);
+  await assert.rejects(move(folder, { direction: 'get', here: 'new', there: 'none' }), {
+    message: /^There is no file none/
+  });
+  assert.equal(drive.models.has('new'), false);
 });
 
-test('one that is stopped at its end is not kept', async () => {
-  const drive = new Drive();
-  const abort = new AbortController();
-  const got = transfer(
-    { direction: 'get', ...names },
-    files,
-    drive.manager,
-    abort.signal,
-    done => done && abort.abort(),
-    trans
-  );
-  await assert.rejects(got, { name: 'AbortError' });
-  assert.deepEqual(drive.files, {});
+test('what was stopped with its last part does not come into the drive', async () => {
+  const folder = await serveFolder();
+  folder.files.set('a', Buffer.from('after'));
+  drive.addText('a', 'before');
+  const get = move(folder, { direction: 'get', here: 'a', there: 'a' }, done => {
+    if (done === 5) {
+      abort.abort();
+    }
+  });
+  await assert.rejects(get, { name: 'AbortError' });
+  assert.equal(drive.bytes('a')!.toString(), 'before');
 });
