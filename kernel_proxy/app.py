@@ -34,6 +34,7 @@ from .web.handlers import (
     PairHandler,
     SessionsHandler,
 )
+from .web.introspection import CompleteHandler, InspectHandler
 from .web.monitoring import HealthHandler, MetricsHandler, StatusHandler
 from .web.tensor_handler import TensorsHandler
 
@@ -285,6 +286,8 @@ class KernelProxy(ExtensionApp):
                 (base + "health", HealthHandler),
                 (base + "metrics", MetricsHandler),
                 (base + "status", StatusHandler),
+                (base + "complete", CompleteHandler),
+                (base + "inspect", InspectHandler),
                 ("/kernel_proxy(?:/.*)?", NotFoundHandler),
             ]
         )

@@ -9,6 +9,7 @@ import { IKernelClient } from '@jupyterlite/services';
 import wheelUrl from 'jupyterlite-torch-magic.whl';
 
 import { addCommands } from './commands';
+import { addWriting } from './cells/add-writing';
 import { normalAddress } from './connect/address';
 import { InputQuestions } from './cells/input';
 import { KernelSessions } from './kernels/kernel-sessions';
@@ -70,6 +71,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     });
     addCommands(app.commands, palette, lines, trans);
     addStatus(app, statusBar, known, lines, trans);
+    addWriting(app, palette, known, lines, trans);
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);
       const server = await pairByLink(link, trans);

@@ -9,6 +9,7 @@ import os
 import sys
 
 import _jupyterlite_torch_held as held
+import _jupyterlite_torch_introspection as introspection
 import _jupyterlite_torch_memory as memory
 import _jupyterlite_torch_tables as tables
 import _jupyterlite_torch_values as values
@@ -251,6 +252,8 @@ METHODS = {
     "export": export,
     "peek": peek,
     "use": use,
+    "complete": introspection.complete,
+    "inspect": introspection.inspect,
 }
 
 

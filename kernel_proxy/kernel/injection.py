@@ -73,6 +73,7 @@ def code() -> str:
         "preview": proxy / "agent" / "preview.py",
         "use": proxy / "agent" / "use.py",
         "memory": proxy / "agent" / "memory.py",
+        "introspection": proxy / "agent" / "introspection.py",
         "agent": proxy / "agent" / "agent.py",
     }
     sources = {_PREFIX + name: file.read_text(encoding="utf-8") for name, file in modules.items()}

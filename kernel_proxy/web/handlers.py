@@ -23,7 +23,7 @@ _REQUEST_HEADERS = (
     "Authorization, Content-Type, Range, Torch-Session, Torch-Handle, Torch-Start, Torch-Rate"
 )
 _REPLY_HEADERS = "Content-Range, Content-Length, Torch-Length, Torch-Ratio"
-#: More than any request needs; only that of a pairing code has a body.
+#: More than most requests need, of which few have a body.
 MAX_BODY_BYTES = 1024
 _MAX_ORIGINS = 64
 
@@ -36,6 +36,8 @@ class ProxyHandler(JupyterHandler):
     its headers on errors, so it is not used. Each method needs a token unless it is marked with
     `allow_unauthenticated`; `authenticated` is a mark that jupyter_server looks for, no more.
     """
+
+    max_body_bytes = MAX_BODY_BYTES
 
     @property
     def proxy(self) -> Proxy:
@@ -76,7 +78,7 @@ class ProxyHandler(JupyterHandler):
         self.current_user = self._jupyter_current_user = None
         self.body = b""
         # Called before any of it is read. A server of other things takes much more.
-        self.request.connection.set_max_body_size(MAX_BODY_BYTES)
+        self.request.connection.set_max_body_size(self.max_body_bytes)
         self.request.headers.pop("Cookie", None)
         if not self.origin_allowed:
             journal.note(

@@ -38,6 +38,8 @@ RULES = {
     f"{BASE}health$": (set(), {"GET", "OPTIONS"}),
     f"{BASE}metrics$": ({"GET"}, {"OPTIONS"}),
     f"{BASE}status$": ({"GET"}, {"OPTIONS"}),
+    f"{BASE}complete$": ({"POST"}, {"OPTIONS"}),
+    f"{BASE}inspect$": ({"POST"}, {"OPTIONS"}),
     # Whatever else is below the proxy's address.
     r"/kernel_proxy(?:/.*)?$": (set(METHODS) - {"OPTIONS"}, {"OPTIONS"}),
 }
