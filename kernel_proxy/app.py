@@ -44,6 +44,7 @@ from .web.handlers import (
     PairHandler,
     SessionsHandler,
 )
+from .web.introspection import CompleteHandler, InspectHandler
 from .web.monitoring import HealthHandler, MetricsHandler, StatusHandler
 from .web.tensor_handler import TensorsHandler
 
@@ -315,6 +316,8 @@ class KernelProxy(ExtensionApp):
                 (base + "interrupt", InterruptHandler),
                 (base + "restart", RestartHandler),
                 (base + "rename", RenameHandler),
+                (base + "complete", CompleteHandler),
+                (base + "inspect", InspectHandler),
                 ("/kernel_proxy(?:/.*)?", NotFoundHandler),
             ]
         )

@@ -10,6 +10,7 @@ import { IKernelClient } from '@jupyterlite/services';
 import wheelUrl from 'jupyterlite-torch-magic.whl';
 
 import { addCommands, CONNECT } from './commands';
+import { addWriting } from './cells/add-writing';
 import { normalAddress } from './connect/address';
 import { markCells } from './cells/torch-cells';
 import { addFiles } from './files/add-files';
@@ -98,6 +99,7 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const connect = () => void app.commands.execute(CONNECT);
     markCells(app, { lines, known, status, connect, trans });
     addFiles(app, palette, known, lines, trans);
+    addWriting(app, palette, known, lines, trans);
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);
       const server = await pairByLink(link, trans);

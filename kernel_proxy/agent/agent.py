@@ -9,6 +9,7 @@ import os
 import sys
 
 import _jupyterlite_torch_held as held
+import _jupyterlite_torch_introspection as introspection
 import _jupyterlite_torch_memory as memory
 import _jupyterlite_torch_receipt as receipt
 import _jupyterlite_torch_tables as tables
@@ -262,6 +263,8 @@ METHODS = {
     "list_variables": variables.list_variables,
     "delete_variables": variables.delete_variables,
     "show_variable": variables.show_variable,
+    "complete": introspection.complete,
+    "inspect": introspection.inspect,
 }
 
 

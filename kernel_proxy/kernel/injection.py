@@ -75,6 +75,7 @@ def code() -> str:
         "memory": proxy / "agent" / "memory.py",
         "variables": proxy / "agent" / "variables.py",
         "receipt": proxy / "agent" / "receipt.py",
+        "introspection": proxy / "agent" / "introspection.py",
         "agent": proxy / "agent" / "agent.py",
     }
     sources = {_PREFIX + name: file.read_text(encoding="utf-8") for name, file in modules.items()}

@@ -45,6 +45,8 @@ RULES = {
     f"{BASE}interrupt$": ({"POST"}, {"OPTIONS"}),
     f"{BASE}restart$": ({"POST"}, {"OPTIONS"}),
     f"{BASE}rename$": ({"POST"}, {"OPTIONS"}),
+    f"{BASE}complete$": ({"POST"}, {"OPTIONS"}),
+    f"{BASE}inspect$": ({"POST"}, {"OPTIONS"}),
     # Whatever else is below the proxy's address.
     r"/kernel_proxy(?:/.*)?$": (set(METHODS) - {"OPTIONS"}, {"OPTIONS"}),
 }

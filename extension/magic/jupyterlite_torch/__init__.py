@@ -21,7 +21,7 @@ def load_ipython_extension(shell):
     _notebook = Notebook(shell, connection, _browser.load, _browser.wait_for, _browser.can_run_sync)
     shell.register_magics(TorchMagics(shell, _notebook))
     _transform.install(shell, _bring)
-    _local_torch.install()
+    _local_torch.install(shell, _notebook.offer_to_run_there)
 
 
 async def _bring(text):

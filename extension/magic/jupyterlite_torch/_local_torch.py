@@ -22,7 +22,16 @@ class NoTorchHere:
         return None
 
 
-def install():
-    """Make `import torch` say what to do."""
+def install(shell, offer):
+    """Make `import torch` say what to do; `offer()` shows how when a cell has failed for want of it."""
     if NoTorchHere not in sys.meta_path:
         sys.meta_path.append(NoTorchHere)
+    show = shell._showtraceback
+
+    # Where IPython (9) shows an error that nobody has caught; a library that tries torch catches it.
+    def show_and_offer(etype, error, traceback):
+        show(etype, error, traceback)
+        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+            offer()
+
+    shell._showtraceback = show_and_offer

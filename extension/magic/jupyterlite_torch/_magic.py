@@ -106,6 +106,10 @@ class Notebook:
         """Do what a `%torch` line says: a command, or a line of code."""
         return await self._commands.run(line.strip(), show_result, scope)
 
+    def offer_to_run_there(self):
+        """Show a button that runs the local cell, which needs torch, as a `%%torch` cell."""
+        self.output().offer_to_run_there()
+
     def output(self, parent=None):
         """Return the Output of the local cell that runs, or of another message of the page."""
         return Output(self.shell, self.kernel, self.comms, parent)

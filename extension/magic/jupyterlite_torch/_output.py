@@ -74,11 +74,21 @@ class Output:
 
     def offer_to_connect(self, url):
         """Show a button that opens the page's dialog for a server."""
-        arguments = html.escape(json.dumps({} if url is None else {"url": url}))
+        arguments = {} if url is None else {"url": url}
+        self._show_button("jupyterlite-torch:connect", arguments, "Connect to a GPU server…")
+
+    def offer_to_run_there(self):
+        """Show a button that makes a `%%torch` cell of this one and runs it."""
+        cell = None if self.parent is None else self.parent["metadata"].get("cellId")
+        if cell is not None:
+            command = "jupyterlite-torch:run-with-torch"
+            self._show_button(command, {"cell": cell}, "Run this cell with %%torch")
+
+    def _show_button(self, command, arguments, label):
         button = (
             '<button class="jp-mod-styled jp-mod-accept" '
-            'data-commandlinker-command="jupyterlite-torch:connect" '
-            f'data-commandlinker-args="{arguments}">Connect to a GPU server…</button>'
+            f'data-commandlinker-command="{command}" '
+            f'data-commandlinker-args="{html.escape(json.dumps(arguments))}">{label}</button>'
         )
         with self._placed():
             self._display("display_data", {"data": {"text/html": button}})
