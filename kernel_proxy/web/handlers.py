@@ -275,8 +275,12 @@ class SessionsHandler(ProxyHandler):
 
     @authenticated
     async def delete(self) -> None:
-        """Shut one down."""
-        await self.proxy.sessions.end(self.session_header())
+        """Shut one down, and tell its pages, which begin another one."""
+        session = self.proxy.sessions.get(self.session_header())
+        why = "This notebook's session was shut down from a page; its variables are gone."
+        self.proxy.culling.ended.add(session.id, why)
+        session.dismiss(why)
+        await self.proxy.sessions.end(session.id)
         self.set_status(204)
 
 

@@ -100,6 +100,8 @@ def test_server_and_sessions(lab, panel, artifacts):
     panel.says(server, "Shut down training.")
     mine.wait_for(state="detached")
     server.get_by_text("No sessions").wait_for()
+    assert "was shut down from a page" in str(lab.run_cell("%%torch\n1").outputs)
+    assert lab.run_cell("%%torch\n6 * 7").result["text/plain"] == "42"
 
     panel.press(server, "Disconnect")
     server.get_by_text("Not connected to a server.").wait_for()

@@ -7,6 +7,7 @@ import pytest
 from pages import ask
 from raw_channel import RawChannel
 
+from jupyterlite_torch._errors import ConnectError
 from kernel_proxy.web.control import MAX_NAME, PREVIEW_CHARACTERS
 
 #: Every route, with a body that it takes.
@@ -213,6 +214,16 @@ def test_the_page_learns_of_a_deletion_with_its_next_cell(notebook, control):
     notebook.torch("1")
     assert "x" not in notebook.names and "y" not in notebook.names
     assert notebook.names["z"] == 6
+
+
+def test_a_page_goes_on_after_its_session_was_shut_down(notebook, control):
+    notebook.torch("x = 1", "--no-auto")
+    assert control.ask("DELETE", "sessions") == (204, None)
+    assert control.listed() is None
+    with pytest.raises(ConnectError, match="was shut down from a page; its variables are gone"):
+        notebook.torch("1")
+    assert notebook.torch("6 * 7") == 42
+    assert control.variables() == {}
 
 
 @pytest.mark.parametrize(

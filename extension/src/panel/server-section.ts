@@ -226,7 +226,7 @@ export class ServerSection extends Section {
   private async _shutDown(session: ISessionEntry): Promise<void> {
     const { control, trans } = this.panel;
     const body = trans.__(
-      '%1 ends with all its variables, and a cell that runs there ends with an error. Pages that use it begin a new one with their next cell.',
+      '%1 ends with all its variables, and a cell that runs there ends with an error. Pages that use it are told with their next cell, and begin a new one.',
       nameOf(session)
     );
     if (await this._confirm(trans.__('Shut down the session?'), body, trans.__('Shut down'))) {
