@@ -30,7 +30,8 @@ function makeApp(): JupyterFrontEnd {
     shell: new Panel(),
     restored: Promise.resolve(),
     docRegistry: { addWidgetExtension: () => toolbar },
-    serviceManager: { sessions: sessions.manager, contents }
+    contextMenu: { addItem: () => null },
+    serviceManager: { sessions: sessions.manager, contents, kernels: { connectTo: () => null } }
   } as unknown as JupyterFrontEnd;
 }
 
