@@ -93,11 +93,6 @@ const plugin: JupyterFrontEndPlugin<void> = {
     const status = addStatus(app, statusBar, known, lines, trans);
     const connect = () => void app.commands.execute(CONNECT);
     markCells(app, { lines, known, status, connect, trans });
-    app.commands.addCommand('jupyterlite-torch:sections', {
-      label: trans.__('Show cells and transfers'),
-      execute: async () =>
-        (await import('./panel/open-sections')).openSections(app, status, lines.transfers, trans)
-    });
     addFiles(app, palette, known, lines, trans);
     links.follow(async link => {
       const [{ pairByLink }] = await Promise.all([import('./connect/pairing'), app.restored]);

@@ -2,18 +2,39 @@
 
 import 'jupyterlite-torch-style/marks.css';
 
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+
 import { hostOf } from '../connect/address';
 import type { ICellChange } from '../messages';
+import { readReceipt } from '../reports';
 import { type IRun, Mark } from './mark';
 import { ReceiptTip } from './receipt-tip';
 import type { ICell, IMarksOptions, INotebook } from './torch-cells';
+
+/** The marks of this page, and with them the command that shows cells and transfers. */
+export function makeMarks(app: JupyterFrontEnd, options: IMarksOptions): Marks {
+  const { lines, status, trans } = options;
+  app.commands.addCommand('jupyterlite-torch:sections', {
+    label: trans.__('Show cells and transfers'),
+    execute: async () => {
+      const { openSections } = await import('../panel/open-sections');
+      openSections(app, status, lines, trans);
+    }
+  });
+  return new Marks(options);
+}
 
 export class Marks {
   constructor(private readonly _options: IMarksOptions) {
     const { lines, known, status } = _options;
     status.changed.connect(this._show, this);
     known.changed.connect(this._show, this);
-    lines.closed.connect((_, kernelId) => this._endAll(kernelId));
+    lines.transferred.connect((_, { line, message }) => {
+      // Of a line that is closed.
+      if (message === null) {
+        this._endAll(line.kernelId);
+      }
+    });
     this._tip = new ReceiptTip(_options.trans);
   }
 
@@ -55,7 +76,7 @@ export class Marks {
       this._running.delete(key);
       if (run) {
         run.since = null;
-        run.receipt = change.receipt;
+        run.receipt = readReceipt(change.receipt);
       }
     }
     this._show();

@@ -5,7 +5,8 @@ import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Panel } from '@lumino/widgets';
 
-import type { Transfers } from '../kernels/transfers';
+import type { Lines } from '../kernels/lines';
+import { Transfers } from '../kernels/transfers';
 import type { IStatusSource } from '../status/server-status';
 import { CellsSection } from './cells-section';
 import { TransfersSection } from './transfers-section';
@@ -14,12 +15,12 @@ import { TransfersSection } from './transfers-section';
 export function openSections(
   app: JupyterFrontEnd,
   status: IStatusSource,
-  transfers: Transfers,
+  lines: Lines,
   trans: TranslationBundle
 ): void {
   const content = new Panel();
   content.addWidget(new CellsSection(status, trans));
-  content.addWidget(new TransfersSection(transfers, trans));
+  content.addWidget(new TransfersSection(new Transfers(lines), trans));
   const tab = new MainAreaWidget({ content });
   tab.title.label = trans.__('Cells and transfers');
   app.shell.add(tab, 'main', { mode: 'split-right', activate: false });
