@@ -1,5 +1,9 @@
 /** Bytes and seconds as people write them. */
 
+import { clock } from './status/status-item';
+
+export { clock };
+
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** As `3.2 GiB`. */
@@ -22,12 +26,4 @@ export function duration(seconds: number): string {
     return `${seconds < 1 ? seconds.toFixed(2) : seconds.toFixed(1)} s`;
   }
   return clock(seconds);
-}
-
-/** Seconds as `0:07` or `1:02:03`. */
-export function clock(seconds: number): string {
-  const whole = Math.floor(seconds);
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (n: number) => String(n).padStart(2, '0');
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }

@@ -71,8 +71,8 @@ export interface ICellChange {
   message: string | null;
   /** It is a job: the notebook does not wait for it. */
   background: boolean;
-  /** Null before its end, and if it did not run. */
-  receipt: IReceipt | null;
+  /** Null before its end, and if it did not run; `readReceipt` of reports.ts reads it. */
+  receipt: object | null;
 }
 
 /** A transfer that is under way. */
@@ -97,6 +97,9 @@ export interface IFileTransfer {
   there: string;
 }
 
+/** What a kernel says of a transfer; `readTransfer` of reports.ts reads the rest of it. */
+export type ITransferMessage = { type: 'transfer' | 'transfer-ended'; id: string };
+
 export type FromWorker =
   /** Which server, and its token? With `url`, that one. */
   | { type: 'ask-server'; id: string; url: string | null }
@@ -105,35 +108,13 @@ export type FromWorker =
   | { type: 'connected'; url: string }
   | { type: 'disconnected' }
   | ICellChange
-  | ({ type: 'transfer' } & ITransfer)
-  | { type: 'transfer-ended'; id: string }
+  | ITransferMessage
   | ({ type: 'ask-input' } & IInputQuestion)
   | ({ type: 'ask-file' } & IFileTransfer)
   /** The cell that moves a file was stopped. */
   | { type: 'withdraw-file'; id: string }
   /** The cell was stopped, or its question was answered elsewhere. */
   | { type: 'withdraw-input'; id: string };
-
-/** In characters; of what a cell's names can make longer than anybody reads. */
-const LONGEST_NAME = 200;
-
-function number(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
-}
-
-function readReceipt(data: object | null): IReceipt | null {
-  if (data === null) {
-    return null;
-  }
-  const { device, seconds, peak, bytes_up, bytes_down } = data as Record<string, unknown>;
-  return {
-    device: typeof device === 'string' ? device.slice(0, LONGEST_NAME) : null,
-    seconds: number(seconds),
-    peak: number(peak),
-    bytesUp: number(bytes_up) ?? 0,
-    bytesDown: number(bytes_down) ?? 0
-  };
-}
 
 /** A message from the worker as it arrived, or null if it is none of ours. */
 export function readMessage(data: unknown): FromWorker | null {
@@ -160,23 +141,12 @@ export function readMessage(data: unknown): FromWorker | null {
         (typeof message === 'string' || message === null) &&
         typeof background === 'boolean' &&
         typeof receipt === 'object'
-        ? { type, state, id, message, background, receipt: readReceipt(receipt) }
+        ? { type, state, id, message, background, receipt }
         : null;
     }
-    case 'transfer': {
-      const { name, left } = fields;
-      const done = number(fields.done);
-      const total = number(fields.total);
-      return typeof id === 'string' &&
-        typeof name === 'string' &&
-        done !== null &&
-        total !== null &&
-        (left === null || number(left) !== null)
-        ? { type, id, name: name.slice(0, LONGEST_NAME), done, total, left: number(left) }
-        : null;
-    }
+    case 'transfer':
     case 'transfer-ended':
-      return typeof id === 'string' ? { type, id } : null;
+      return typeof id === 'string' ? { ...fields, type, id } : null;
     case 'ask-input':
       return typeof id === 'string' &&
         typeof prompt === 'string' &&

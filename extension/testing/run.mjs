@@ -25,6 +25,7 @@ const WITHOUT_TEST = {
   'cells/remote-introspection.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
   'cells/toggle-cell.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
   'cells/torch-cell.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
+  'cells/stop-dialog.ts': 'is tested beside cells/stop.ts',
   'panel/control.ts': 'tests/browser/test_panel.py: what the proxy answers',
   'panel/controls.ts': 'tests/browser/test_panel.py: clicks and keys',
   'panel/gpus-section.ts': 'tests/browser/test_panel.py: what the proxy answers',

@@ -12,7 +12,7 @@ import type { ICell, IMarksOptions, INotebook } from './torch-cells';
 // What marks say and follow is tested beside torch-cells.ts, by which they are used.
 test('a cell has one mark, and one that is gone has none', () => {
   const marks = new Marks({
-    lines: { closed: new Signal({}), sessionOf: () => null },
+    lines: { transferred: new Signal({}), sessionOf: () => null },
     known: new KnownServer(sessionStorage, null),
     status: { now: { state: 'off' }, changed: new Signal({}) },
     connect: () => {},

@@ -4,6 +4,7 @@ import 'jupyterlite-torch-style/marks.css';
 
 import { hostOf } from '../connect/address';
 import type { ICellChange } from '../messages';
+import { readReceipt } from '../reports';
 import { type IRun, Mark } from './mark';
 import { ReceiptTip } from './receipt-tip';
 import type { ICell, IMarksOptions, INotebook } from './torch-cells';
@@ -13,7 +14,12 @@ export class Marks {
     const { lines, known, status } = _options;
     status.changed.connect(this._show, this);
     known.changed.connect(this._show, this);
-    lines.closed.connect((_, kernelId) => this._endAll(kernelId));
+    lines.transferred.connect((_, { line, message }) => {
+      // Of a line that is closed.
+      if (message === null) {
+        this._endAll(line.kernelId);
+      }
+    });
     this._tip = new ReceiptTip(_options.trans);
   }
 
@@ -55,7 +61,7 @@ export class Marks {
       this._running.delete(key);
       if (run) {
         run.since = null;
-        run.receipt = change.receipt;
+        run.receipt = readReceipt(change.receipt);
       }
     }
     this._show();

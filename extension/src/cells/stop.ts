@@ -1,10 +1,9 @@
 /** Stop, and what to do when a remote cell does not react to it. */
 
-import { Dialog } from '@jupyterlab/apputils';
+import type { Dialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Line } from '../kernels/line';
-import { QuestionBody } from '../question-body';
 
 /** How long a cell has to end before the person is asked. */
 const PATIENCE_MS = 3000;
@@ -69,10 +68,12 @@ export class Stops {
 
   private async _ask(line: Line): Promise<void> {
     const stop = this._stops.get(line);
-    if (!stop) {
+    const { stopDialog } = await import('./stop-dialog');
+    // The cell may have ended meanwhile, or Stop was pressed again.
+    if (!stop || stop.dialog || this._stops.get(line) !== stop) {
       return;
     }
-    stop.dialog = this._dialog();
+    stop.dialog = stopDialog(this._trans);
     const { button } = await stop.dialog.launch();
     if (this._stops.get(line) === stop) {
       this._stops.delete(line);
@@ -80,27 +81,6 @@ export class Stops {
         line.send({ type: 'restart' });
       }
     }
-  }
-
-  private _dialog(): Dialog<unknown> {
-    const trans = this._trans;
-    return new Dialog({
-      title: trans.__('The remote cell does not stop'),
-      body: new QuestionBody([
-        trans.__(
-          'It did not react to the interrupt. Likely it is inside a call of compiled code that does not return to Python: a CUDA kernel, a C library, or a network call that is blocked.'
-        ),
-        trans.__(
-          'A restart of the remote kernel ends it. The variables there will be lost; those of this page stay.'
-        )
-      ]),
-      buttons: [
-        Dialog.cancelButton({ label: trans.__('Keep waiting') }),
-        Dialog.warnButton({ label: trans.__('Restart the remote kernel') })
-      ],
-      // What is lost does not come back, so the Enter key alone does not restart.
-      defaultButton: 0
-    });
   }
 
   /** The cell that runs behind each line. */

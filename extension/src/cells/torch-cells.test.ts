@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { CommandRegistry } from '@lumino/commands';
 import { Signal } from '@lumino/signaling';
 import { Panel, Widget } from '@lumino/widgets';
 
@@ -68,7 +69,7 @@ class Source {
 
 const lines = {
   cellChanged: new Signal<object, ICellChange & { kernelId: string }>({}),
-  closed: new Signal<object, string>({}),
+  transferred: new Signal<object, { line: { kernelId: string }; message: null }>({}),
   sessionOf: () => 'session-one'
 };
 
@@ -86,6 +87,7 @@ beforeEach(() => {
   connected = 0;
   let extension: { createNew(panel: unknown): void };
   const app = {
+    commands: new CommandRegistry(),
     docRegistry: { addWidgetExtension: (_: string, given: never) => (extension = given) }
   };
   markCells(app as unknown as JupyterFrontEnd, {
@@ -187,8 +189,8 @@ test('what runs ends with its kernel', async () => {
   cell.outputArea = { future: { msg: { header: { msg_id: 'message-one' } } } };
   change('running', { message: 'message-one' });
   await eventually(() => cell.mark!.dataset.state === 'running');
-  lines.closed.emit('kernel-two');
+  lines.transferred.emit({ line: { kernelId: 'kernel-two' }, message: null });
   assert.equal(cell.mark!.dataset.state, 'running');
-  lines.closed.emit('kernel-one');
+  lines.transferred.emit({ line: { kernelId: 'kernel-one' }, message: null });
   assert.equal(cell.mark!.dataset.state, 'idle');
 });

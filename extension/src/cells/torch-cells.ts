@@ -72,7 +72,7 @@ function follow(notebook: INotebook, onChange: (cell: ICell, isTorch: boolean) =
   const { content } = notebook;
   const known = new WeakMap<ICell, boolean>();
   const look = (cell: ICell) => {
-    const isTorch = cell.model?.type === 'code' && startsWithMagic(cell.model.sharedModel);
+    const isTorch = cell.model?.type === 'code' && MAGIC.test(cell.model.sharedModel.getSource());
     if (isTorch !== (known.get(cell) ?? false)) {
       known.set(cell, isTorch);
       onChange(cell, isTorch);
@@ -101,18 +101,4 @@ function follow(notebook: INotebook, onChange: (cell: ICell, isTorch: boolean) =
 }
 
 /** As the magic itself finds them: blank lines and comments may come before. */
-function startsWithMagic(source: { getSource(): string }): boolean {
-  const text = source.getSource();
-  for (let start = 0; start < text.length;) {
-    const end = text.indexOf('\n', start);
-    const line = text.slice(start, end < 0 ? undefined : end);
-    if (!/^[ \t]*(#|$)/.test(line)) {
-      return /^%%torch([ \t]|$)/.test(line);
-    }
-    if (end < 0) {
-      break;
-    }
-    start = end + 1;
-  }
-  return false;
-}
+const MAGIC = /^([ \t]*(#.*)?\n)*%%torch([ \t\n]|$)/;

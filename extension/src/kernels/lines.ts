@@ -11,10 +11,9 @@ import type { LineTransfers } from '../files/line-transfers';
 import type { KernelSessions } from './kernel-sessions';
 import type { KnownServer } from '../connect/known-server';
 import { Line } from './line';
-import type { FromWorker, ICellChange, IServer } from '../messages';
+import type { FromWorker, ICellChange, ITransferMessage, IServer } from '../messages';
 import type { Stops } from '../cells/stop';
 import type { ServerQuestions } from '../connect/server-questions';
-import { Transfers } from './transfers';
 import { PYODIDE, workerOf } from './worker';
 
 export interface ILinesOptions {
@@ -80,11 +79,8 @@ export class Lines {
   /** Emitted when a remote cell of a notebook has begun or ended. */
   readonly cellChanged = new Signal<this, ICellChange & { kernelId: string }>(this);
 
-  /** Emitted with its id when a kernel has ended, or is about to start again. */
-  readonly closed = new Signal<this, string>(this);
-
-  /** What is on its way to or from kernels of this page. */
-  readonly transfers = new Transfers();
+  /** Emitted with what a kernel says of a transfer; with null when its line is closed. */
+  readonly transferred = new Signal<this, { line: Line; message: ITransferMessage | null }>(this);
 
   /** Take this server for all kernels, those to come included. */
   connect(server: IServer, except?: Line): void {
@@ -152,8 +148,7 @@ export class Lines {
       questions.withdraw(line);
       void this._inputs?.then(inputs => inputs.forget(line));
       stops.forget(line);
-      this.transfers.forget(line);
-      this.closed.emit(kernelId);
+      this.transferred.emit({ line, message: null });
     }
   }
 
@@ -207,10 +202,8 @@ export class Lines {
         }
         break;
       case 'transfer':
-        this.transfers.moved(line, message);
-        break;
       case 'transfer-ended':
-        this.transfers.ended(line, message.id);
+        this.transferred.emit({ line, message });
         break;
       case 'ask-input':
         this._inputs ??= this._options.inputs();

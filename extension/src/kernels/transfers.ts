@@ -3,9 +3,27 @@
 import { Signal } from '@lumino/signaling';
 
 import type { ITransfer } from '../messages';
+import { readTransfer } from '../reports';
 import type { Line } from './line';
+import type { Lines } from './lines';
 
+/** Each transfer tells of itself several times a second, so that nothing is missed before this is. */
 export class Transfers {
+  constructor(lines: Pick<Lines, 'transferred'>) {
+    lines.transferred.connect((_, { line, message }) => {
+      if (message === null) {
+        this.forget(line);
+      } else if (message.type === 'transfer-ended') {
+        this.ended(line, message.id);
+      } else {
+        const transfer = readTransfer(message);
+        if (transfer) {
+          this.moved(line, transfer);
+        }
+      }
+    });
+  }
+
   /** Emitted when one has begun, has come further, or has ended. */
   readonly changed = new Signal<this, void>(this);
 

@@ -11,6 +11,7 @@ import { Panel, Widget } from '@lumino/widgets';
 import type { KnownServer } from '../connect/known-server';
 import { kernelOf } from '../kernels/kernel-of';
 import type { Lines } from '../kernels/lines';
+import { Transfers } from '../kernels/transfers';
 import { ServerStatus, type Status } from '../status/server-status';
 import { CellsSection } from './cells-section';
 import { Control } from './control';
@@ -28,7 +29,7 @@ const SECTIONS: ((panel: IPanel) => ISection)[] = [
   panel => new GpusSection(panel),
   panel => new VariablesSection(panel),
   panel => new CellsSection(panel, panel.trans),
-  panel => new TransfersSection(panel.lines.transfers, panel.trans)
+  panel => new TransfersSection(new Transfers(panel.lines), panel.trans)
 ];
 
 const ICON = new LabIcon({

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
 import { trans } from '../../testing/jupyterlab';
@@ -12,7 +13,7 @@ const transfer = { id: 'a', name: '`x` to the server', done: 0, total: 2048, lef
 
 test('each transfer has a bar and a button, which keep their place', async () => {
   const { line, worker } = openLine();
-  const transfers = new Transfers();
+  const transfers = new Transfers({ transferred: new Signal({}) } as never);
   const section = new TransfersSection(transfers, trans);
   transfers.moved(line, transfer);
   assert.equal(section.node.querySelector('li'), null);

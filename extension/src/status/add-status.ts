@@ -18,21 +18,6 @@ interface IWithToolbar {
   toolbar: { insertBefore(at: string, name: string, widget: Widget): boolean };
 }
 
-/** The last answer of those that were asked for any notebook. */
-class LastAnswer implements IStatusSource {
-  now: Status = { state: 'off' };
-  readonly changed = new Signal<this, void>(this);
-
-  follow(status: ServerStatus): void {
-    const take = () => {
-      this.now = status.now;
-      this.changed.emit();
-    };
-    status.changed.connect(take);
-    take();
-  }
-}
-
 /** Returns what the server says for others to show; nothing more is asked of it for them. */
 export function addStatus(
   app: JupyterFrontEnd,
@@ -41,14 +26,19 @@ export function addStatus(
   lines: Lines,
   trans: TranslationBundle
 ): IStatusSource {
-  const last = new LastAnswer();
+  // The last answer of those that were asked for any notebook.
+  const changed = new Signal<object, void>({});
+  const last = { now: { state: 'off' } as Status, changed };
   const make = (widget: () => Widget | null): StatusItem => {
     const session = () => {
       const kernel = kernelOf(widget());
       return kernel === null ? null : lines.sessionOf(kernel);
     };
     const status = new ServerStatus(known, session);
-    last.follow(status);
+    status.changed.connect(() => {
+      last.now = status.now;
+      changed.emit();
+    });
     lines.cellChanged.connect(status.ask, status);
     const click = () => void app.commands.execute(known.get() ? PANEL : CONNECT);
     return new StatusItem(status, click, trans);

@@ -3,7 +3,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
-import { clock } from '../amounts';
 import { hostOf } from '../connect/address';
 import type { ServerStatus, Status } from './server-status';
 
@@ -82,4 +81,12 @@ export function describe(status: Status, now: number, trans: TranslationBundle):
 function gib(bytes: number): string {
   const value = bytes / GIB;
   return value < 10 ? value.toFixed(1) : value.toFixed(0);
+}
+
+/** Seconds as `0:07` or `1:02:03`. */
+export function clock(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (n: number) => String(n).padStart(2, '0');
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
