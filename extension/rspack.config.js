@@ -13,8 +13,8 @@ module.exports = {
   resolve: {
     alias: {
       'jupyterlite-torch-magic.whl$': wheel,
-      // TypeScript copies no CSS to where it puts its output. Unlike index.css these files are loaded
-      // when they are needed.
+      // TypeScript copies no CSS to where it puts its output. There is none that a page loads before it
+      // is needed.
       'jupyterlite-torch-style': path.resolve(__dirname, 'style')
     }
   },

@@ -1,5 +1,7 @@
 /** The body of a dialog: paragraphs and, if it is asked for, one field. */
 
+import 'jupyterlite-torch-style/dialogs.css';
+
 import { Widget } from '@lumino/widgets';
 
 export interface IField {

@@ -1,5 +1,7 @@
 /** The dialog that connects the page to a server. It stays until it has, and says why not. */
 
+import 'jupyterlite-torch-style/dialogs.css';
+
 import { Dialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';

@@ -7,6 +7,9 @@ import { hostOf } from '../connect/address';
 import type { ServerStatus, Status } from './server-status';
 
 const GIB = 2 ** 30;
+/** All that it looks like until there is a server: the rest is loaded then. */
+const LOOK =
+  'border:none;background:none;color:inherit;font:inherit;cursor:pointer;white-space:nowrap';
 
 export class StatusItem extends Widget {
   constructor(
@@ -16,6 +19,7 @@ export class StatusItem extends Widget {
   ) {
     super({ node: document.createElement('button') });
     this.addClass('jp-Torch-status');
+    this.node.style.cssText = LOOK;
     this.node.addEventListener('click', onClick);
     _status.changed.connect(this._show, this);
     this._show();
@@ -30,6 +34,9 @@ export class StatusItem extends Widget {
   private _show(): void {
     const status = this._status.now;
     this.node.dataset.state = status.state;
+    if (status.state !== 'off') {
+      void import('jupyterlite-torch-style/status.css');
+    }
     this._write();
     window.clearInterval(this._timer);
     if (status.state === 'lost' || (status.state === 'on' && status.session?.cell_s != null)) {
