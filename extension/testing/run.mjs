@@ -21,9 +21,7 @@ const WITHOUT_TEST = {
   'cells/stop-dialog.ts': 'is tested beside cells/stop.ts',
   'panel/open-panel.ts': 'tests/browser/test_panel.py: a sidebar of the whole app',
   'panel/panel.ts': 'tests/browser/test_panel.py: a sidebar of the whole app',
-  'panel/server-section.ts': 'tests/browser/test_panel.py: clicks and keys',
-  'panel/table.ts': 'tests/browser/test_panel.py: clicks and keys',
-  'panel/variables-section.ts': 'tests/browser/test_panel.py: clicks and keys'
+  'panel/server-section.ts': 'tests/browser/test_panel.py: clicks and keys'
 };
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
