@@ -18,10 +18,7 @@ import { rspack } from '@rspack/core';
 const WITHOUT_TEST = {
   'magic-wheel.d.ts': 'has types only',
   'style.d.ts': 'has types only',
-  'cells/stop-dialog.ts': 'is tested beside cells/stop.ts',
-  'panel/open-panel.ts': 'tests/browser/test_panel.py: a sidebar of the whole app',
-  'panel/panel.ts': 'tests/browser/test_panel.py: a sidebar of the whole app',
-  'panel/server-section.ts': 'tests/browser/test_panel.py: clicks and keys'
+  'cells/stop-dialog.ts': 'is tested beside cells/stop.ts'
 };
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));

@@ -73,6 +73,8 @@ const number = () => section.node.querySelector('.jp-Torch-filter span')!.textCo
 const preview = () => section.node.querySelector('pre')!.textContent;
 const line = () => section.node.querySelector('[role=status]')!;
 const asked = () => server.requests.filter(({ path }) => path.endsWith('/variables')).length;
+/** After what was asked before has arrived. */
+const arrived = () => panel.control.sessions();
 const ACTIONS = ['Preview', 'Copy name', 'Fetch', 'Delete…'];
 const enabled = () => ACTIONS.filter(label => !buttonOf(section, label).disabled);
 
@@ -103,6 +105,7 @@ test('the variables of the session in front, the largest first, and some by a wo
 test('they are asked for again when something has happened there, or by a button', async () => {
   await show();
   tell({ seq: 1 });
+  await arrived();
   assert.equal(asked(), 1);
   variables = [SMALL];
   tell({ seq: 2 });
@@ -131,6 +134,7 @@ test('those of another session, or of none, are not shown', async () => {
   panel.session = null;
   tell({});
   assert.deepEqual(names(), []);
+  await arrived();
   assert.equal(asked(), 2);
 });
 
@@ -157,6 +161,7 @@ test('one is deleted when the person is sure, and what went wrong is said', asyn
   assert.match(textContent, /as del weights in such a cell does/);
   await press('Cancel');
   await eventually(() => !document.querySelector('.jp-Dialog'));
+  await arrived();
   assert.ok(!server.requests.some(({ method }) => method === 'DELETE'));
   buttonOf(section, 'Delete…').click();
   await press('Delete');
