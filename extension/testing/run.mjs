@@ -18,24 +18,7 @@ import { rspack } from '@rspack/core';
 const WITHOUT_TEST = {
   'magic-wheel.d.ts': 'has types only',
   'style.d.ts': 'has types only',
-  'cells/add-writing.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
-  'cells/cell-commands.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
-  'cells/introspection.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
-  'cells/notebook.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
-  'cells/remote-introspection.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
-  'cells/toggle-cell.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
-  'cells/torch-cell.ts': 'tests/browser/test_writing.py: a notebook of the whole app',
-  'cells/stop-dialog.ts': 'is tested beside cells/stop.ts',
-  'panel/control.ts': 'tests/browser/test_panel.py: what the proxy answers',
-  'panel/controls.ts': 'tests/browser/test_panel.py: clicks and keys',
-  'panel/gpus-section.ts': 'tests/browser/test_panel.py: what the proxy answers',
-  'panel/notebook-cell.ts': 'tests/browser/test_panel.py: a notebook of the whole app',
-  'panel/open-panel.ts': 'tests/browser/test_panel.py: a sidebar of the whole app',
-  'panel/panel.ts': 'tests/browser/test_panel.py: a sidebar of the whole app',
-  'panel/section.ts': 'tests/browser/test_panel.py: what can be seen',
-  'panel/server-section.ts': 'tests/browser/test_panel.py: clicks and keys',
-  'panel/table.ts': 'tests/browser/test_panel.py: clicks and keys',
-  'panel/variables-section.ts': 'tests/browser/test_panel.py: clicks and keys'
+  'cells/stop-dialog.ts': 'is tested beside cells/stop.ts'
 };
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
