@@ -6,6 +6,7 @@ import pytest
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 COUNTED = ("serious", "critical")
+HALF_SEEN = "elmPartiallyObscured"
 
 # Two things of JupyterLab 4.6 keep axe-core 4.14 from seeing contrasts: its body is 0 px high and
 # clips, so that all counts as hidden, and what lies behind a dialog counts as its ground.
@@ -43,4 +44,6 @@ def violations(page, selector):
         for each in found["violations"] + unclear
         if each["impact"] in COUNTED
         for node in each["nodes"]
+        # Of what is scrolled half out of its box axe-core tells no contrast.
+        if not any(HALF_SEEN in str(one["data"]) for one in node["any"])
     ]

@@ -64,6 +64,18 @@ def test_the_status(themed, served, start_proxy):
     themed.check(lab.page, "status-lost", ".jp-Torch-status")
 
 
+def test_the_panel_and_a_mark(themed, served, start_proxy):
+    proxy = start_proxy("--site", served.url)
+    lab = themed(proxy.link)
+    lab.page.get_by_role("button", name="Connect", exact=True).click()
+    lab.open_notebook("work.ipynb")
+    lab.run_cell("%%torch\nweights = torch.ones(3)")
+    lab.execute("jupyterlite-torch:panel")
+    lab.page.locator(".jp-Torch-panel").get_by_text("weights").first.wait_for()
+    themed.check(lab.page, "panel", ".jp-Torch-panel")
+    themed.check(lab.page, "mark", ".jp-Torch-mark")
+
+
 def test_the_check_finds_what_is_wrong(new_lab):
     lab = new_lab()
     bad = "<input><button></button><p style='color: #777; background: #888'>grey</p>"

@@ -19,6 +19,10 @@ export class CellsSection extends Widget {
     super();
     this.addClass('jp-Torch-cells');
     this.title.label = _trans.__('Cells');
+    // It scrolls sideways where the panel is narrow, by keys as well.
+    this.node.tabIndex = 0;
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', this.title.label);
   }
 
   override dispose(): void {

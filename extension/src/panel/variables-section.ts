@@ -52,6 +52,7 @@ export class VariablesSection extends Section {
     ];
     this._text.className = 'jp-Torch-preview';
     this._text.tabIndex = 0;
+    this._text.setAttribute('role', 'region');
     this._text.setAttribute('aria-label', trans.__('Preview of the selected variable'));
     this.node.append(
       top,
