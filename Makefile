@@ -35,8 +35,9 @@ SITE_SOURCES := $(wildcard lite_site/notebooks/*.ipynb) jupyter-lite.json \
 	lite_site/build.py lite_site/pyodide.py
 
 # The pictures of the docs, which tests leave in tests/artifacts.
-PICTURES = quickstart.png connect-dialog-fault.png
-PICTURE_TESTS = test_quickstart_picture or test_connect_with_the_dialog
+PICTURES = quickstart.png connect-dialog-fault.png panel-variables-light.png mark-receipt-light.png
+PICTURE_TESTS = test_quickstart_picture or test_connect_with_the_dialog or test_variables or \
+	test_mark_while_a_cell_runs_and_its_receipt
 
 .DELETE_ON_ERROR:
 .PHONY: help demo site test pictures compatibility lint audit bench clean distclean environment chromium
