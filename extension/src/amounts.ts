@@ -4,7 +4,7 @@ import { clock } from './status/status-item';
 
 export { clock };
 
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** As `3.2 GiB`. */
 export function size(bytes: number): string {
@@ -26,4 +26,18 @@ export function duration(seconds: number): string {
     return `${seconds < 1 ? seconds.toFixed(2) : seconds.toFixed(1)} s`;
   }
   return clock(seconds);
+}
+
+/** In its largest unit, as `3 h`. */
+export function age(seconds: number): string {
+  for (const [unit, name] of [
+    [86400, 'd'],
+    [3600, 'h'],
+    [60, 'min']
+  ] as const) {
+    if (seconds >= unit) {
+      return `${Math.floor(seconds / unit)} ${name}`;
+    }
+  }
+  return `${Math.max(0, Math.floor(seconds))} s`;
 }

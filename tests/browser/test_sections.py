@@ -25,7 +25,7 @@ def test_cells_and_transfers(lab, artifacts):
     expect(rows).to_have_count(2)
     expect(rows.nth(0)).to_contain_text("error")
     expect(rows.nth(1)).to_contain_text("done")
-    expect(rows.nth(1)).to_contain_text("12 bytes")
+    expect(rows.nth(1)).to_contain_text("12 B")
     expect(transfers).to_contain_text("Nothing is on its way.")
     assert "1 / 0" not in cells.inner_text()
 

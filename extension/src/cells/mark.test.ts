@@ -38,11 +38,11 @@ test('afterwards its name has the whole receipt', () => {
   assert.equal(
     mark.node.getAttribute('aria-label'),
     '%%torch, cpu, 3.0 s. Device: NVIDIA H200. Time: 3.0 s. Peak GPU memory: 2.0 GiB. ' +
-      'Sent: 1.0 KiB. Received: 0 bytes'
+      'Sent: 1.0 KiB. Received: 0 B'
   );
   run.receipt = { ...RECEIPT, device: null, seconds: null, peak: null };
   const said = mark.rows().map(([, value]) => value);
-  assert.deepEqual(said, ['unknown', 'unknown', 'none', '1.0 KiB', '0 bytes']);
+  assert.deepEqual(said, ['unknown', 'unknown', 'none', '1.0 KiB', '0 B']);
 });
 
 test('it goes, once', () => {

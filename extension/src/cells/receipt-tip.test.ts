@@ -46,7 +46,7 @@ test('it says what is new while it is there', () => {
   mark.show('cpu', null);
   assert.deepEqual(
     Array.from(tip()!.querySelectorAll('dd'), ({ textContent }) => textContent),
-    ['cpu', '2.0 s', 'none', '1 bytes', '2 bytes']
+    ['cpu', '2.0 s', 'none', '1 B', '2 B']
   );
 });
 

@@ -10,6 +10,7 @@ import type { KnownServer } from '../connect/known-server';
 import type { Lines } from '../kernels/lines';
 import type { IStatusSource } from '../status/server-status';
 import type { Marks } from './marks';
+import { magicLineOf } from './torch-cell';
 
 /** A cell of a notebook, of a package that this extension needs for nothing else. */
 export interface ICell extends Widget {
@@ -72,7 +73,8 @@ function follow(notebook: INotebook, onChange: (cell: ICell, isTorch: boolean) =
   const { content } = notebook;
   const known = new WeakMap<ICell, boolean>();
   const look = (cell: ICell) => {
-    const isTorch = cell.model?.type === 'code' && MAGIC.test(cell.model.sharedModel.getSource());
+    const isTorch =
+      cell.model?.type === 'code' && magicLineOf(cell.model.sharedModel.getSource()) !== null;
     if (isTorch !== (known.get(cell) ?? false)) {
       known.set(cell, isTorch);
       onChange(cell, isTorch);
@@ -99,6 +101,3 @@ function follow(notebook: INotebook, onChange: (cell: ICell, isTorch: boolean) =
   content.modelChanged.connect(followModel);
   followModel();
 }
-
-/** As the magic itself finds them: blank lines and comments may come before. */
-const MAGIC = /^([ \t]*(#.*)?\n)*%%torch([ \t\n]|$)/;

@@ -8,6 +8,7 @@ import type { MimeData } from '@lumino/coreutils';
 import type { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
+import { size } from '../amounts';
 import type { IServer } from '../messages';
 import { dragRow } from './drag-row';
 import { DriveSink, driveSource, LocalSource } from './drive-file';
@@ -317,12 +318,4 @@ function button(label: string, onClick: () => void): HTMLButtonElement {
   const made = make('button', { type: 'button', className: 'jp-mod-styled', textContent: label });
   made.addEventListener('click', onClick);
   return made;
-}
-
-/** A size as people write it. */
-function size(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = Math.min(4, bytes ? Math.floor(Math.log2(bytes) / 10) : 0);
-  const value = bytes / 1024 ** power;
-  return `${power && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
 }

@@ -5,16 +5,17 @@ import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { KnownServer } from '../connect/known-server';
+import { kernelOf } from '../kernels/kernel-of';
 import type { Lines } from '../kernels/lines';
 import { FilesSection, type IFilesSectionOptions } from './files-section';
 
 /** What notebooks and consoles have in common. */
-interface IWithKernel {
-  sessionContext?: { path: string; session: { kernel: { id: string } | null } | null };
+interface IWithPath {
+  sessionContext?: { path: string };
 }
 
 /** JupyterLab's file browser, of a package that this extension needs for nothing else. */
-interface IWithPath {
+interface IFileBrowser {
   model?: { path?: string };
 }
 
@@ -25,18 +26,19 @@ export function filesOptions(
   lines: Lines,
   trans: TranslationBundle
 ): IFilesSectionOptions {
-  const context = () => (app.shell.currentWidget as IWithKernel | null)?.sessionContext;
   return {
     contents: app.serviceManager.contents,
     server: () => known.get(),
     session: () => {
-      const kernel = context()?.session?.kernel;
-      return kernel ? lines.sessionOf(kernel.id) : null;
+      const kernel = kernelOf(app.shell.currentWidget);
+      return kernel === null ? null : lines.sessionOf(kernel);
     },
     folder: () => {
       const browser = [...app.shell.widgets('left')].find(widget => widget.id === 'filebrowser');
+      const notebook = app.shell.currentWidget as IWithPath | null;
       return (
-        (browser as IWithPath | undefined)?.model?.path ?? PathExt.dirname(context()?.path ?? '')
+        (browser as IFileBrowser | undefined)?.model?.path ??
+        PathExt.dirname(notebook?.sessionContext?.path ?? '')
       );
     },
     trans

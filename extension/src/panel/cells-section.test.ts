@@ -34,7 +34,7 @@ test('it shows the cells, the newest first, while it can be seen', () => {
     Array.from(section.node.querySelectorAll('tbody tr'), row =>
       Array.from(row.querySelectorAll('td'), ({ textContent }) => textContent).slice(1)
     );
-  assert.deepEqual(rows(), [['done', '2.0 s', '1.0 GiB', '1.0 KiB', '5 bytes']]);
+  assert.deepEqual(rows(), [['done', '2.0 s', '1.0 GiB', '1.0 KiB', '5 B']]);
   const runs = { ...CELL, state: 'running', status: null, seconds: 61, peak: null } as const;
   const waits = { ...runs, state: 'queued', started: null, seconds: null } as const;
   panel.status = on({ ...CELL, status: 'error' }, runs, waits);
@@ -42,7 +42,7 @@ test('it shows the cells, the newest first, while it can be seen', () => {
   assert.deepEqual(rows(), [
     ['waits', '', '', '1.0 KiB', ''],
     ['runs', '1:01', '', '1.0 KiB', ''],
-    ['error', '2.0 s', '1.0 GiB', '1.0 KiB', '5 bytes']
+    ['error', '2.0 s', '1.0 GiB', '1.0 KiB', '5 B']
   ]);
   for (const [now, said] of [
     [on(), 'No %%torch cell has run yet.'],

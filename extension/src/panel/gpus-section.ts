@@ -1,9 +1,9 @@
 /** The server's GPUs: memory and load, now and in the last minutes. */
 
+import { size } from '../amounts';
 import type { IGpu } from '../status/server-status';
 import { Drawing, HISTORY_MS, type IPoint } from './history';
 import { Section, type IPanel } from './section';
-import { sizeText } from './texts';
 
 export class GpusSection extends Section {
   constructor(panel: IPanel) {
@@ -60,7 +60,7 @@ class GpuView {
     this._memory.show(
       used === null || total === null
         ? trans.__('Memory: the driver does not tell')
-        : trans.__('Memory: %1 of %2', sizeText(used), sizeText(total)),
+        : trans.__('Memory: %1 of %2', size(used), size(total)),
       used === null || !total ? null : used / total,
       at,
       now

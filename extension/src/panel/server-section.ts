@@ -2,6 +2,7 @@
 
 import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
 
+import { age } from '../amounts';
 import { CONNECT } from '../commands';
 import { describe } from '../status/status-item';
 import { hostOf } from '../connect/address';
@@ -9,7 +10,6 @@ import { ControlError, type ISessionEntry } from './control';
 import { button, say, statusLine, toolbar } from './controls';
 import { Section, type IPanel } from './section';
 import { Table } from './table';
-import { ageText } from './texts';
 
 /** Characters that the proxy takes (`MAX_NAME` of its control.py). */
 const LONGEST_NAME = 80;
@@ -140,7 +140,7 @@ export class ServerSection extends Section {
 
   private _makeTable(): Table<ISessionEntry> {
     const { trans } = this.panel;
-    const age = ({ created }: ISessionEntry) => (Date.now() - Date.parse(created)) / 1000;
+    const seconds = ({ created }: ISessionEntry) => (Date.now() - Date.parse(created)) / 1000;
     return new Table<ISessionEntry>({
       label: trans.__('Sessions of the server'),
       columns: [
@@ -148,8 +148,8 @@ export class ServerSection extends Section {
         { label: trans.__('State'), text: session => this._stateOf(session), width: 5.5 },
         {
           label: trans.__('Age'),
-          text: entry => ageText(age(entry)),
-          order: age,
+          text: entry => age(seconds(entry)),
+          order: seconds,
           numeric: true,
           width: 4.5
         },
@@ -178,7 +178,7 @@ export class ServerSection extends Section {
 
   private _stateOf({ state, cell_s, queued }: ISessionEntry): string {
     const { trans } = this.panel;
-    const text = cell_s === null ? state : trans.__('%1 %2', state, ageText(cell_s));
+    const text = cell_s === null ? state : trans.__('%1 %2', state, age(cell_s));
     return queued ? trans.__('%1, %2 waiting', text, String(queued)) : text;
   }
 

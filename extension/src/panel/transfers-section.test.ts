@@ -19,7 +19,7 @@ test('each transfer has a bar and a button, which keep their place', async () =>
   assert.equal(section.node.querySelector('li'), null);
   Widget.attach(section, document.body);
   const item = section.node.querySelector('li')!;
-  assert.match(item.textContent!, /^x to the server0 bytes of 2\.0 KiBCancel$/);
+  assert.match(item.textContent!, /^x to the server0 B of 2\.0 KiBCancel$/);
   assert.ok(section.node.querySelector('p')!.hidden);
   transfers.moved(line, { ...transfer, done: 1024, left: 61 });
   assert.equal(section.node.querySelector('li'), item);

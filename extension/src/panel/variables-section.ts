@@ -2,12 +2,12 @@
 
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 
+import { size } from '../amounts';
 import { ControlError, type IVariable } from './control';
 import { button, say, statusLine, toolbar } from './controls';
 import { runInNewCell } from './notebook-cell';
 import { Section, type IPanel } from './section';
 import { Table } from './table';
-import { sizeText } from './texts';
 
 /** While a cell runs they are asked for so often. */
 const BUSY_MS = 5000;
@@ -146,7 +146,7 @@ export class VariablesSection extends Section {
         { label: trans.__('Name'), text: ({ name }) => name, width: 6.5 },
         {
           label: trans.__('Size'),
-          text: ({ bytes }) => sizeText(bytes),
+          text: ({ bytes }) => (bytes === null ? '' : size(bytes)),
           order: ({ bytes }) => bytes ?? -1,
           numeric: true,
           width: 5.5
