@@ -211,7 +211,9 @@ def report(measured: dict[str, list[float]], arrays: list[dict[str, Any]]) -> No
                 continue
             for way in (own, *theirs):
                 seconds = middle[f"{way} {name}"] / 1000
-                line(WAYS[way], f"{seconds:.2f}", f"{size / seconds / 1e9:.2f} GB/s")
+                hung = array["pairs"] - len(measured[f"{way} {name}"])
+                note = f", {hung} hung" if hung else ""
+                line(WAYS[way], f"{seconds:.2f}", f"{size / seconds / 1e9:.2f} GB/s{note}")
             best = min(middle[f"{way} {name}"] for way in theirs)
             target("of the browser's rate", best / middle[f"{own} {name}"], "at least", RATE_TARGET)
 

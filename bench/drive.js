@@ -5,6 +5,9 @@
 const STORED = 'lite-run:job';
 const here = new URL('.', import.meta.url);
 
+// Of the browser's own transfers, well above what the slowest needs.
+const LIMIT_MS = 90000;
+
 function post(id, what, body) {
   return fetch(new URL(`${id}/${what}`, here), { method: 'POST', body: JSON.stringify(body) });
 }
@@ -70,16 +73,29 @@ self.onmessage = async ({ data: { way, url, size } }) => {
   self.postMessage(moved === size ? { ms } : { error: moved + ' bytes of ' + size + ' moved' });
 };`;
 
+/** Gives the milliseconds of one transfer, or null for one that hung: bodies of a GiB now and then do
+ * (Chromium 156). */
 function transfers() {
-  const worker = new Worker(URL.createObjectURL(new Blob([WORKER], { type: 'text/javascript' })));
+  let worker;
   const transfer = message =>
     new Promise((resolve, reject) => {
+      worker ??= new Worker(URL.createObjectURL(new Blob([WORKER], { type: 'text/javascript' })));
+      const hung = setTimeout(() => {
+        end();
+        resolve(null);
+      }, LIMIT_MS);
       worker.onerror = event => reject(new Error(event.message));
-      worker.onmessage = ({ data }) =>
+      worker.onmessage = ({ data }) => {
+        clearTimeout(hung);
         data.error ? reject(new Error(data.error)) : resolve(data.ms);
+      };
       worker.postMessage(message);
     });
-  return { transfer, end: () => worker.terminate() };
+  const end = () => {
+    worker?.terminate();
+    worker = null;
+  };
+  return { transfer, end };
 }
 
 /** Run one cell; the milliseconds until its reply and its last output are here. */
@@ -140,12 +156,17 @@ async function many(cell, job, tell) {
   await cell('del one, many, y');
 }
 
-async function make(cell, { bytes, dtype }) {
-  const [size, numpy] = TORCH[dtype];
-  const count = bytes / size;
+/** A tensor on the server to bring back. */
+async function makeThere(cell, { bytes, dtype }) {
+  const count = bytes / TORCH[dtype][0];
   await cell(`%%torch --no-auto\n_source = torch.rand(${count}).to(torch.${dtype}); None`);
+}
+
+/** An array here to send, where NumPy has its dtype. */
+async function makeHere(cell, { bytes, dtype }) {
+  const [size, numpy] = TORCH[dtype];
   if (numpy) {
-    await cell(`x = np.random.default_rng(0).random(${count}, dtype=${numpy})`);
+    await cell(`x = np.random.default_rng(0).random(${bytes / size}, dtype=${numpy})`);
   }
   return Boolean(numpy);
 }
@@ -153,7 +174,8 @@ async function make(cell, { bytes, dtype }) {
 /** What the processes hold more while an array goes each way, told as the times between which. */
 async function memory(cell, job, array, tell) {
   const now = () => (performance.timeOrigin + performance.now()) / 1000;
-  await make(cell, array);
+  await makeThere(cell, array);
+  await makeHere(cell, array);
   await rounds(3, 1, async counts => {
     let began = now();
     await cell(PULL);
@@ -171,33 +193,45 @@ async function memory(cell, job, array, tell) {
   await cell('del x');
 }
 
-/** An array each way, beside the browser's own transfers of as many bytes. */
+/** An array each way, one after the other (the browser holds no two of the largest), beside the
+ * browser's own transfers of as many bytes. */
 async function arrays(cell, job, array, tell) {
   const { transfer, end } = transfers();
   const { name, bytes } = array;
-  const up = await make(cell, array);
+  const tellAll = async times => {
+    for (const [way, ms] of Object.entries(times)) {
+      if (ms !== null) {
+        await tell(`${way} ${name}`, ms);
+      }
+    }
+  };
+  await makeThere(cell, array);
   await rounds(array.pairs, 1, async counts => {
     const times = {
-      'get': await transfer({ way: 'get', url: `${job.download}/${bytes}`, size: bytes }),
-      'pull': (await cell(PULL)) + (await cell(READ))
+      get: await transfer({ way: 'get', url: `${job.download}/${bytes}`, size: bytes }),
+      pull: (await cell(PULL)) + (await cell(READ))
     };
     await cell('del y');
     times['pull at once'] = await cell(PULL_AT_ONCE);
     await cell('del y');
-    if (up) {
-      times.put = await transfer({ way: 'put', url: job.upload, size: bytes });
-      times['put parts'] = await transfer({ way: 'putParts', url: job.upload, size: bytes });
+    if (counts) {
+      await tellAll(times);
+    }
+  });
+  await cell('%%torch --no-auto\ndel _source');
+  if (await makeHere(cell, array)) {
+    await rounds(array.pairs, 1, async counts => {
+      const times = {
+        put: await transfer({ way: 'put', url: job.upload, size: bytes }),
+        'put parts': await transfer({ way: 'putParts', url: job.upload, size: bytes })
+      };
       // Changed, so that the cell has to send it again.
       await cell('x += 1');
       times.push = await cell('%%torch -i x\nlen(x);');
-    }
-    for (const [way, ms] of Object.entries(times)) {
       if (counts) {
-        await tell(`${way} ${name}`, ms);
+        await tellAll(times);
       }
-    }
-  });
-  if (up) {
+    });
     await cell('del x');
   }
   end();

@@ -83,6 +83,33 @@ def test_256_mib_each_way(run_notebook, start_proxy, watch_memory, port):
     assert down <= CHROMIUM_DOWN
 
 
+#: Ways to read 64 MiB, each of which binds `here` last.
+READS = [
+    ["%%torch -o y=w\npass", "here = y.ravel()"],
+    ["%%torch -o y=w\npass", "here = await y"],
+    ["%%torch -o y=w\npass", "here = np.asarray(y[1:])"],
+    ["%%torch --eager 1GiB -o here=w\npass"],
+    ["here = %torch peek w", "here = here.ravel()"],
+]
+HEAP = "print(pyodide_js._module.HEAPU8.length)"
+
+
+def test_what_is_read_again_and_again_takes_the_place_of_what_was_let_go(run_notebook):
+    end = ["assert here.nbytes >= 2**26 - 4 and here[-1] == 2**24 - 1", HEAP, "y = here = None"]
+    cells = [
+        "%%torch\nw = torch.arange(2**24, dtype=torch.float32)",
+        "import gc, numpy as np, pyodide_js",
+        # The collector, which comes by when it likes, is not to hide what stays behind.
+        "gc.disable()",
+        *(cell for read in READS for cell in [*read, *end] * 4),
+    ]
+    run = run_notebook(cells)
+    run.ended(0)
+    heaps = [int(cell.stdout) / MIB for cell in run.cells if cell.source == HEAP]
+    # The second array may lie behind what the first has left.
+    assert heaps[-1] - heaps[1] < 64, heaps
+
+
 LIMIT = """\
 from pyodide.code import run_js
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import math
 import sys
 import zlib
@@ -281,10 +282,8 @@ class Incoming:
         dtype = _safetensors.NAMES[code]
         here = np.dtype(TRAVELS[dtype].here)
         nbytes = math.prod(shape) * here.itemsize
-        if nbytes > sys.maxsize:
-            raise TransferError(too_large(name, nbytes))
         try:
-            self._array = np.empty(shape, here)
+            self._array = _empty(shape, here, nbytes)
         except (MemoryError, ValueError):
             raise TransferError(too_large(name, nbytes)) from None
         memory = self._array.reshape(-1)
@@ -312,6 +311,17 @@ class Incoming:
         """The array, once all bytes are there."""
         self.arrived(len(self.destination))
         return self._array
+
+
+def _empty(shape, dtype, nbytes):
+    if nbytes > sys.maxsize:
+        raise MemoryError
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        # What is in the way may be garbage that the collector has not come by.
+        gc.collect()
+        return np.empty(shape, dtype)
 
 
 def compose(kind, parts):

@@ -109,17 +109,20 @@ def wait_for(coroutine):
             "`%torch` at the top of a cell of its own, not under `%%time`, in a loop or a function."
         )
 
-    async def outcome():
+    # Not the task's own result: see `_stop.unless`.
+    results, errors = [], []
+
+    async def run():
         # asyncio would end the event loop for a KeyboardInterrupt that leaves a task.
         try:
-            return await coroutine, None
+            results.append(await coroutine)
         except BaseException as error:
-            return None, error
+            errors.append(error)
 
-    value, error = run_sync(outcome())
-    if error is not None:
-        raise error
-    return value
+    run_sync(run())
+    if errors:
+        raise errors.pop()
+    return results.pop()
 
 
 def _object(mapping):

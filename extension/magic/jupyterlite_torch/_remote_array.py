@@ -182,11 +182,12 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         if self._fetching is None:
             self._fetching = asyncio.ensure_future(self._fetch())
         try:
-            return await asyncio.shield(self._fetching)
+            await asyncio.shield(self._fetching)
         except BaseException:
             # The next one tries again.
             self._fetching = None
             raise
+        return self._array
 
     async def _fetch(self):
         value, described = await self._source.use(self, {"operation": "get"})
@@ -195,8 +196,8 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
             self._source.say(
                 f"`{self.name}` was changed in place since its cell; this is what it is now."
             )
+        # Not the task's own result: see `_stop.unless`.
         self._array = value
-        return value
 
     def _now(self):
         if self._array is None:

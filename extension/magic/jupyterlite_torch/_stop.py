@@ -41,7 +41,14 @@ class Stops:
 async def unless(stopped, coroutine, text):
     """Return what a coroutine returns. When the future `stopped` is done before, cancel it, wait for
     its end, and raise KeyboardInterrupt with `text`."""
-    task = asyncio.ensure_future(coroutine)
+    # Not the task's own result, which may be an array: what Pyodide's loop has called lives, with the
+    # task that it was about, until the collector comes by (314).
+    results = []
+
+    async def run():
+        results.append(await coroutine)
+
+    task = asyncio.ensure_future(run())
     try:
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -52,4 +59,5 @@ async def unless(stopped, coroutine, text):
         raise
     if task.cancelled():
         raise stopped_here(text)
-    return task.result()
+    task.result()
+    return results.pop()
