@@ -20,10 +20,11 @@ FETCHES = 3
 BLOCK_BYTES = 2**20
 #: Bytes of a stream for which Python is woken.
 READ_BYTES = 4 * 2**20
-#: After so many bytes the rate of a line is known, and below so many of them in a second the server
-#: is asked to code what is left.
+#: After so many bytes the rate of a line is known.
 PROBE_BYTES = 8 * 2**20
-SLOW_BYTES_PER_S = 100e6
+#: Above so many bytes per second it is the machines at both ends that limit a transfer, and coding
+#: would take more of them.
+SLOW_BYTES_PER_S = 200e6
 
 
 class Link:
@@ -31,14 +32,21 @@ class Link:
 
     rate = None
 
+    def carried(self, sent, seconds, coded):
+        """Note how many bytes it has carried. What is coded may have waited for the coder."""
+        rate = sent / seconds
+        self.rate = max(rate, self.rate or 0) if coded else rate
+
 
 def wanted_bytes(start, stop, link):
     """Return the headers that ask for bytes of a file; `stop` None for all that follow, which may
     come coded. Of a `Range` a browser takes nothing coded (Chromium 156)."""
     if stop is not None:
         return {"Range": f"bytes={start}-{stop - 1}"}
-    rate = {} if link.rate is None else {"Torch-Rate": str(max(1, int(link.rate)))}
-    return {"Torch-Start": str(start), **rate}
+    headers = {"Torch-Start": str(start)}
+    if link.rate is not None and link.rate < SLOW_BYTES_PER_S:
+        headers["Torch-Rate"] = str(max(1, int(link.rate)))
+    return headers
 
 
 class Sink(typing.NamedTuple):
@@ -114,10 +122,10 @@ class Download:
                 self._sink.moved(count)
                 self._check()
                 if self._received - first >= PROBE_BYTES:
-                    rate = (self._received - first) * stream.ratio / (clock() - began)
-                    self._link.rate = rate
+                    sent = (self._received - first) * stream.ratio
+                    self._link.carried(sent, clock() - began, stream.ratio < 1)
                     left = self._size - self._received
-                    if unknown and rate < SLOW_BYTES_PER_S and left >= PROBE_BYTES:
+                    if unknown and self._link.rate < SLOW_BYTES_PER_S and left >= PROBE_BYTES:
                         # Asked again, the server may send what is left in less.
                         return
         finally:
