@@ -39,7 +39,7 @@ export function addStatus(
       last.now = status.now;
       changed.emit();
     });
-    lines.cellChanged.connect(status.ask, status);
+    lines.cellChanged.connect(status.askSoon, status);
     const click = () => void app.commands.execute(known.get() ? PANEL : CONNECT);
     return new StatusItem(status, click, trans);
   };

@@ -85,6 +85,22 @@ test('it is asked each five seconds, and each two while a cell runs', async () =
   await asked(3);
 });
 
+test('what changes again and again is asked about once, a quarter of a second later', async () => {
+  connect();
+  look();
+  await is('on');
+  for (let time = 0; time < 5; time++) {
+    status.askSoon();
+    mock.timers.tick(49);
+  }
+  assert.equal(server.requests.length, 1);
+  answer = { body: { gpus: [], session: { ...IDLE, seq: 2 } } };
+  mock.timers.tick(5);
+  await eventually(() => status.now.state === 'on' && status.now.session?.seq === 2);
+  mock.timers.tick(4999);
+  assert.equal(server.requests.length, 2);
+});
+
 test('a refusal is in the words of the server, and it is asked again after half a minute', async () => {
   answer = { status: 401, body: { message: 'Not this page.' } };
   connect();
