@@ -5,8 +5,8 @@
 const STORED = 'lite-run:job';
 const here = new URL('.', import.meta.url);
 
-// Of the browser's own transfers, well above what the slowest needs.
-const LIMIT_MS = 90000;
+// What is sent is at most so large: after some GiB of bodies a page of Chromium 156 sends no more.
+const MOST_UP = 2 ** 28;
 
 function post(id, what, body) {
   return fetch(new URL(`${id}/${what}`, here), { method: 'POST', body: JSON.stringify(body) });
@@ -73,29 +73,16 @@ self.onmessage = async ({ data: { way, url, size } }) => {
   self.postMessage(moved === size ? { ms } : { error: moved + ' bytes of ' + size + ' moved' });
 };`;
 
-/** Gives the milliseconds of one transfer, or null for one that hung: bodies of a GiB now and then do
- * (Chromium 156). */
 function transfers() {
-  let worker;
+  const worker = new Worker(URL.createObjectURL(new Blob([WORKER], { type: 'text/javascript' })));
   const transfer = message =>
     new Promise((resolve, reject) => {
-      worker ??= new Worker(URL.createObjectURL(new Blob([WORKER], { type: 'text/javascript' })));
-      const hung = setTimeout(() => {
-        end();
-        resolve(null);
-      }, LIMIT_MS);
       worker.onerror = event => reject(new Error(event.message));
-      worker.onmessage = ({ data }) => {
-        clearTimeout(hung);
+      worker.onmessage = ({ data }) =>
         data.error ? reject(new Error(data.error)) : resolve(data.ms);
-      };
       worker.postMessage(message);
     });
-  const end = () => {
-    worker?.terminate();
-    worker = null;
-  };
-  return { transfer, end };
+  return { transfer, end: () => worker.terminate() };
 }
 
 /** Run one cell; the milliseconds until its reply and its last output are here. */
@@ -200,9 +187,7 @@ async function arrays(cell, job, array, tell) {
   const { name, bytes } = array;
   const tellAll = async times => {
     for (const [way, ms] of Object.entries(times)) {
-      if (ms !== null) {
-        await tell(`${way} ${name}`, ms);
-      }
+      await tell(`${way} ${name}`, ms);
     }
   };
   await makeThere(cell, array);
@@ -219,7 +204,7 @@ async function arrays(cell, job, array, tell) {
     }
   });
   await cell('%%torch --no-auto\ndel _source');
-  if (await makeHere(cell, array)) {
+  if (bytes <= MOST_UP && (await makeHere(cell, array))) {
     await rounds(array.pairs, 1, async counts => {
       const times = {
         put: await transfer({ way: 'put', url: job.upload, size: bytes }),

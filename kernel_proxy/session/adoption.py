@@ -46,20 +46,20 @@ async def adopt(
                 session.waiting[cell.id] = asyncio.get_running_loop().create_future()
                 session.under_way[cell.id].task = session.run(_resume_cell(session, cell))
             session.emit("iopub", "gap", _gap(last_heard), cell.header)
-        kernel = session.starting = session.talk_to(process, left["identity"])
+        kernel = session.life.starting = session.life.talk_to(process, left["identity"])
         try:
             await kernel.adopt(left["description"], session.cells.last_header)
         except KernelDied:
             await kernel.shutdown()
         else:
-            session.kernel = kernel
+            session.life.kernel = kernel
             session.execution_state = "busy" if session.cells.open else "idle"
             session.run(_settle_left(session, kernel))
             return
         finally:
-            session.starting = None
+            session.life.starting = None
     session.fail_requests("KernelDied", DIED_UNSEEN)
-    session.save_kernel(None)
+    session.life.save(None)
 
 
 def _gap(since: datetime | None) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _gap(since: datetime | None) -> dict[str, Any]:
 
 async def _resume_cell(session: "Session", cell: Cell) -> None:
     async with session.one_cell:
-        kernel = await session.ready()
+        kernel = await session.life.ready()
         await finish(session, kernel, cell)
 
 

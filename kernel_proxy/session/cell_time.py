@@ -56,7 +56,7 @@ class CellTime:
             self.ended(identifier)
 
     def _used(self) -> float:
-        kernel = self._session.kernel
+        kernel = self._session.life.kernel
         return kernel.process.cpu_s() if kernel and self._cpu_s < float("inf") else 0
 
     def _look(self, cell: Cell, began: float, used_before: float) -> None:
@@ -97,7 +97,7 @@ class CellTime:
             f"interrupted: {over_limit} The variables are gone: run the cells that define what you "
             "need again."
         )
-        self._session.run(self._session.give_up(why))
+        self._session.run(self._session.life.give_up(why))
 
     def explain(self, cell: Cell | None, message: dict[str, bytes]) -> dict[str, bytes]:
         """Return the reply to a cell, which says so if a limit has ended it."""

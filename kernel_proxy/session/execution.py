@@ -27,16 +27,16 @@ async def execute(
     """Run the cell of an execute_request; `extras` is its `metadata.torch`."""
     cell = session.cells.get(message["header"]["msg_id"])
     if not extras:
-        kernel = await session.ready()
+        kernel = await session.life.ready()
         _send(session, kernel, cell, message)
         return
     # One cell after the other: what a cell pushed is there when its own code runs.
     async with session.one_cell:
         cell.state = "running"
-        kernel = await session.ready()
-        if extras.get("generation") not in (None, session.generation):
+        kernel = await session.life.ready()
+        if extras.get("generation") not in (None, session.life.generation):
             session.tensors.take_back(extras.get("push"))
-            session.answer("shell", cell.header, replaced(session.generation))
+            session.answer("shell", cell.header, replaced(session.life.generation))
             return
         try:
             cell.bytes_up = session.tensors.incoming_bytes(extras.get("push"), buffers)

@@ -25,7 +25,7 @@ class GpuMemory:
     def now(self) -> int | None:
         """Return the last answer, None for none or an old one; the next one is asked for."""
         age = time.monotonic() - self._at
-        kernel = self._session.kernel
+        kernel = self._session.life.kernel
         on_gpu = kernel and str(kernel.description.get("device")).startswith("cuda")
         if on_gpu and not self._asking and age >= FRESH_S:
             self._asking = True
@@ -34,7 +34,7 @@ class GpuMemory:
         return self._bytes if age < 4 * FRESH_S else None
 
     async def _ask(self) -> None:
-        kernel = self._session.kernel
+        kernel = self._session.life.kernel
         try:
             if kernel is not None:
                 self._bytes = (await kernel.call_aside("memory"))["gpu"]

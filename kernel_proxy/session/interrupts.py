@@ -23,8 +23,8 @@ async def interrupt(session: "Session", identifier: object) -> str:
         for cell in running:
             cell.interrupted = True
         begun = not running or any(cell.started or not cell.sent for cell in running)
-        if session.kernel and begun:
-            await session.kernel.interrupt()
+        if session.life.kernel and begun:
+            await session.life.kernel.interrupt()
         return "running"
     cell = session.cells.find(identifier) if isinstance(identifier, str) else None
     if cell is None or cell.state == "ended":
@@ -39,8 +39,8 @@ async def interrupt(session: "Session", identifier: object) -> str:
     # A kernel that runs nothing ignores the signal; it is sent when the code begins.
     cell.interrupted = True
     pushing = not cell.sent and session.cells.running == [cell]
-    if session.kernel and (cell.started or pushing):
-        await session.kernel.interrupt()
+    if session.life.kernel and (cell.started or pushing):
+        await session.life.kernel.interrupt()
     return found
 
 

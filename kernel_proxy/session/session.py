@@ -10,23 +10,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from ..errors import AgentFailure, KernelDied, KernelStartFailed, ProxyError, Refused
-from ..kernel.kernel import Kernel
-from ..kernel.kernel_process import KernelProcess, Processes
+from ..errors import AgentFailure, KernelDied, ProxyError, Refused
+from ..kernel.kernel_process import Processes
 from ..limits import Limits
 from ..operations import journal, metrics
 from ..tensors.exchange import Exchange
 from ..tensors.tensors import Budget, Tensors
 from ..web.requests import check
 from . import execution, interrupts
-from .adoption import adopt
 from .cell_time import CellTime
 from .cells import Cell, Cells
 from .event_files import EventFiles
 from .event_log import EventLog
 from .gpu_memory import GpuMemory
 from .idle import Idle, seconds_since
-from .messages import death_sentence, disk_full, error_reply, join, parts, refusal, too_many_cells
+from .kernel_life import KernelLife
+from .messages import disk_full, error_reply, join, parts, refusal, too_many_cells
 from .record import Record
 from .replay import replay
 from .state import SessionFolder
@@ -74,8 +73,6 @@ class Session:
         known = folder.load("session") or {}
         self.id = identifier
         self.created = datetime.fromisoformat(known.get("created") or datetime.now(UTC).isoformat())
-        self.generation = known.get("generation", 0)
-        self.kernelspec = known.get("kernelspec") or processes.choose(kernelspec)
         #: What a person calls it; empty for none.
         self.name: str = known.get("name") or ""
         files = EventFiles(folder.events, limits.event_log_bytes)
@@ -91,18 +88,15 @@ class Session:
         self.execution_state = "starting"
         self._folder = folder
         self.record = Record(identifier[:6], folder, self.cells, lambda: self.idle.quiet_s, logger)
-        self._processes = processes
         self._limits = limits
         self._replay_bytes = limits.message_bytes // 4
         self._memory = GpuMemory(self)
         self.cell_time = CellTime(self, limits.max_cell_s, limits.max_cell_cpu_s, logger)
         self._logger = logger
-        self.kernel: Kernel | None = None
-        self.starting: Kernel | None = None
-        #: What an earlier proxy has left of its kernel.
-        self._left: dict[str, Any] | None = known.get("kernel")
-        self._last_heard = files.written
-        self._ready = asyncio.Lock()
+        share = limits.gpu_memory_share
+        self.life = KernelLife(
+            self, known, kernelspec, folder, processes, share, files.written, logger
+        )
         self.one_cell = asyncio.Lock()
         self._taken: dict[str, None] = dict.fromkeys(self.cells.taken)
         self.under_way: dict[str, Request] = {}
@@ -110,98 +104,24 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self.closed = False
 
-    # --- The kernel's life -----------------------------------------------------------------------
-
-    async def ready(self) -> Kernel:
-        """Return the kernel, started first if there is none."""
-        async with self._ready:
-            await self._go_on()
-            if self.kernel is None:
-                self._refuse_closed()
-                try:
-                    self.kernel = await self._start()
-                except KernelStartFailed as error:
-                    journal.note(
-                        self._logger,
-                        "kernel not started",
-                        logging.WARNING,
-                        session=self.id[:6],
-                        kernel=self.kernelspec,
-                        reason=error.reason,
-                    )
-                    raise
-                finally:
-                    self.idle.touch()
-                self.execution_state = "idle"
-            return self.kernel
-
-    async def _go_on(self) -> None:
-        """Go on with what an earlier proxy has left; once."""
-        left, self._left = self._left, None
-        if left is not None:
-            process = self._processes.find(left["process"], self._folder.output)
-            await adopt(self, process, left, self._last_heard)
+    # --- The whole of it -------------------------------------------------------------------------
 
     async def resume(self) -> None:
         """Go on with the kernel of an earlier proxy, if there is one."""
-        async with self._ready:
-            try:
-                await self._go_on()
-            finally:
-                self.idle.begin(self._quiet_s)
-
-    async def _start(self) -> Kernel:
-        process = await self._processes.start(self.kernelspec, self._folder.output)
-        if self.closed:
-            await process.end()
-            self._refuse_closed()
-        kernel = self.starting = self.talk_to(process)
-        # Now, so that a proxy that is started after this one was killed finds the process.
-        self.save_kernel(kernel)
         try:
-            await kernel.start(self._limits.gpu_memory_share)
+            await self.life.resume()
         finally:
-            self.starting = None
-        self.generation += 1
-        self.exchange.forget()
-        self.save_kernel(kernel)
-        return kernel
+            self.idle.begin(self._quiet_s)
 
-    def talk_to(self, process: KernelProcess, identity: str | None = None) -> Kernel:
-        """Return the conversation with a process; `identity`: the one that it knows already."""
-        return Kernel(process, self.received, self._died, self._logger, identity)
-
-    def _refuse_closed(self) -> None:
+    def refuse_closed(self) -> None:
+        """Raise Refused when it has been shut down."""
         if self.closed:
             raise Refused("This session has been shut down.", "not-found", 404)
 
-    def save_kernel(self, kernel: Kernel | None) -> None:
-        """Note how a later proxy finds the kernel; None for no kernel."""
-        process = kernel.process.record() if kernel else None
-        self.record.save(
-            "session",
-            {
-                "created": self.created.isoformat(),
-                "generation": self.generation,
-                "kernelspec": self.kernelspec,
-                "name": self.name,
-                "kernel": process
-                and {
-                    "process": process,
-                    "identity": kernel.identity,
-                    # Empty until the agent is there.
-                    "description": kernel.description,
-                },
-            },
-        )
-
     async def rename(self, name: str) -> None:
         """Call it something, for a later proxy too."""
-        async with self._ready:
-            await self._go_on()
-            self._refuse_closed()
-            self.name = name
-            self.save_kernel(self.kernel)
+        self.name = name
+        await self.life.save_session()
 
     def _disk_full(self, why: str) -> None:
         running = self.cells.running
@@ -215,7 +135,7 @@ class Session:
         """True while anything runs or waits to run: cells, what widgets have set off, a start."""
         if self.closed:
             return False
-        return bool(self.cells.open) or self.execution_state == "busy" or self._ready.locked()
+        return bool(self.cells.open) or self.execution_state == "busy" or self.life.is_starting
 
     def dismiss(self, why: str) -> None:
         """Tell its pages in a sentence that it ends."""
@@ -224,26 +144,14 @@ class Session:
 
     def describe(self) -> dict[str, Any]:
         """Say what a page is told on arrival."""
-        kernel = self.kernel.description if self.kernel else {}
+        kernel = self.life.kernel.description if self.life.kernel else {}
         return {
             "id": self.id,
             "created": self.created.isoformat(),
-            "generation": self.generation,
-            "kernel": self.kernelspec,
+            "generation": self.life.generation,
+            "kernel": self.life.kernelspec,
             **{key: value for key, value in kernel.items() if key not in ("pid", "names")},
         }
-
-    @property
-    def directory(self) -> str:
-        """Where its kernels are started; Refused where that is another machine."""
-        if self.kernel and not self.kernel.process.is_here:
-            raise Refused(
-                "This session's kernel runs on another machine than its server, which can not reach the "
-                "files there. Let a cell fetch or store them.",
-                "kernel",
-                409,
-            )
-        return self._processes.directory
 
     def status(self) -> dict[str, Any]:
         """Say how it does, for a page that shows that all the time."""
@@ -270,71 +178,19 @@ class Session:
             return []
         with contextlib.suppress(AgentFailure):
             # A cell may come in between and fail, which drops what waits behind it.
-            return (await (await self.ready()).call("describe"))["names"]
+            return (await (await self.life.ready()).call("describe"))["names"]
         return []
-
-    def _died(self, exitcode: int | None) -> None:
-        kernel, self.kernel = self.kernel, None
-        if self.closed or kernel is None:
-            return
-        metrics.kernel_died()
-        journal.note(
-            self._logger, "kernel died", logging.WARNING, session=self.id[:6], exitcode=exitcode
-        )
-        self.fail_requests("KernelDied", death_sentence(exitcode))
-        # What it has exported can still be fetched, and uploads are the page's.
-        self.run(self._replace(kernel, exitcode))
-
-    async def _replace(self, kernel: Kernel, exitcode: int | None) -> None:
-        await kernel.shutdown()
-        try:
-            await self.ready()
-        except ProxyError as error:
-            journal.fault(self._logger, "session failed", error, session=self.id[:6])
-        self.emit("iopub", "kernel_died", {"exitcode": exitcode, "generation": self.generation})
 
     def fail_requests(self, ename: str, evalue: str) -> None:
         """Answer every request under way with an error."""
         error = {"ename": ename, "evalue": evalue, "traceback": [f"{ename}: {evalue}"]}
         # Of the next kernel, for which a page can send a cell at once.
-        error["generation"] = self.generation + 1
+        error["generation"] = self.life.generation + 1
         for request in list(self.under_way.values()):
             if request.task and request.task is not asyncio.current_task():
                 request.task.cancel()
             content = {"status": "error", "execution_count": 0, **error}
             self.answer(request.channel, request.header, content)
-
-    async def give_up(self, why: str) -> None:
-        """Replace a kernel that does not react, and tell every page."""
-        await self.restart(why)
-        self.emit("iopub", "kernel_died", {"exitcode": None, "generation": self.generation})
-
-    def expect_kernel(self, name: str | None) -> None:
-        """See that a page that names a kernelspec gets that one; Refused otherwise."""
-        if name is not None and self._processes.choose(name) != self.kernelspec:
-            raise Refused(
-                f"This notebook's session runs with the kernel {self.kernelspec!r}, not {name!r}. "
-                f"Connect without `--kernel` to go on with it; then `%torch restart --kernel {name}` "
-                "changes it, which loses its variables.",
-                "kernel",
-                409,
-            )
-
-    async def restart(
-        self, why: str = "The remote kernel was restarted.", kernelspec: str | None = None
-    ) -> None:
-        """Replace the kernel by a fresh one, of another kernelspec if one is named. `why` is the
-        error of what was under way."""
-        chosen = self._processes.choose(kernelspec or self.kernelspec)
-        async with self._ready:
-            await self._go_on()
-            kernel, self.kernel = self.kernel, None
-            self.kernelspec = chosen
-        self.fail_requests("KernelRestarted", why)
-        self.tensors.close()
-        if kernel:
-            await kernel.shutdown()
-        await self.ready()
 
     async def close(self, why: str = "asked") -> None:
         """End the kernel and give back all memory. `why` is a word for the operator."""
@@ -343,8 +199,7 @@ class Session:
         self.idle.close()
         self.cell_time.close()
         self.record.close()
-        left, self._left = self._left, None
-        kernel, self.kernel = self.kernel or self.starting, None
+        end_kernel = self.life.part()
         self.fail_requests("SessionClosed", "The session was shut down.")
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
@@ -352,10 +207,8 @@ class Session:
         self.log.remove()
         # Before anything is waited for: a new session may have the same ID.
         self._folder.remove()
-        if kernel:
-            await kernel.shutdown()
-        elif left and (process := self._processes.find(left["process"], self._folder.output)):
-            await process.end()
+        if end_kernel:
+            await end_kernel()
 
     def leave(self) -> None:
         """Let go of the kernel, which goes on, for a proxy that is started after this one."""
@@ -366,8 +219,7 @@ class Session:
         self.record.close()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
-        if kernel := self.kernel or self.starting:
-            kernel.leave()
+        self.life.leave()
         self.tensors.close()
         self.log.close()
 
@@ -450,12 +302,12 @@ class Session:
             elif kind == "peek_request":
                 await self._peek(channel, header, content)
             elif kind == "use_request":
-                outcome, small = await self.exchange.use(await self.ready(), content, buffers)
+                outcome, small = await self.exchange.use(await self.life.ready(), content, buffers)
                 self.answer(channel, header, {"status": "ok"}, {"torch": outcome}, small)
             elif kind == "execute_request":
                 await execution.execute(self, message, extras, buffers)
             else:
-                (await self.ready()).send(channel, message, buffers)
+                (await self.life.ready()).send(channel, message, buffers)
         except KernelDied:
             raise
         except ProxyError as error:
@@ -470,10 +322,10 @@ class Session:
         restart = bool(message["content"].get("restart"))
         self.under_way.pop(message["header"]["msg_id"], None)
         if restart:
-            await self.restart(kernelspec=message["content"].get("kernel"))
+            await self.life.restart(kernelspec=message["content"].get("kernel"))
         else:
             await self.close()
-        content = {"status": "ok", "restart": restart, "generation": self.generation}
+        content = {"status": "ok", "restart": restart, "generation": self.life.generation}
         content["session"] = self.describe()
         self.answer(channel, message["header"], content)
 
@@ -485,7 +337,7 @@ class Session:
 
     async def _peek(self, channel: str, header: dict[str, Any], content: dict[str, Any]) -> None:
         """Evaluate an expression aside of the cell that runs."""
-        outcome, small = await self.exchange.peek(await self.ready(), content)
+        outcome, small = await self.exchange.peek(await self.life.ready(), content)
         self.answer(channel, header, {"status": "ok"}, {"torch": outcome}, small)
 
     def expect(self, cell: Cell) -> None:
@@ -515,8 +367,8 @@ class Session:
             self.cell_time.ended(identifier)
             cell = self.cells.find(identifier)
             message = self.cell_time.explain(cell, message)
-            if cell and self.kernel:
-                self.kernel.process.priority.ended()
+            if cell and self.life.kernel:
+                self.life.kernel.process.priority.ended()
         if channel == "shell" and (waiter := self.waiting.get(identifier)):
             if not waiter.done():
                 waiter.set_result(message)
@@ -538,13 +390,13 @@ class Session:
         if kind == "execute_input" or (state == "busy" and cell.silent):
             cell.begin()
             self.cell_time.begun(cell)
-            if self.kernel:
-                self.kernel.process.priority.begun()
+            if self.life.kernel:
+                self.life.kernel.process.priority.begun()
             self.record.save_cells_soon()
-            if cell.interrupted and self.kernel:
-                self.run(interrupts.interrupt_begun(self.kernel, cell))
-        elif state == "idle" and cell.reply is None and self.kernel:
-            self.run(interrupts.settle_unanswered(self, self.kernel, cell))
+            if cell.interrupted and self.life.kernel:
+                self.run(interrupts.interrupt_begun(self.life.kernel, cell))
+        elif state == "idle" and cell.reply is None and self.life.kernel:
+            self.run(interrupts.settle_unanswered(self, self.life.kernel, cell))
         elif kind == "input_request":
             cell.question = json.loads(message["header"])["msg_id"]
             self.record.save_cells()

@@ -66,7 +66,7 @@ class Sessions:
         self._sessions = {k: session for k, session in self._sessions.items() if not session.closed}
         if identifier in self._sessions:
             session = self._sessions[identifier]
-            session.expect_kernel(kernel)
+            session.life.expect(kernel)
             return session, False
         if not _IDENTIFIER.fullmatch(identifier):
             raise Refused("A session's ID is 8 to 64 letters, digits, `_` and `-`.")
@@ -102,7 +102,7 @@ class Sessions:
         if token:
             self._opened_by[identifier] = token
         journal.note(
-            self._log, "session started", session=identifier[:6], kernel=session.kernelspec
+            self._log, "session started", session=identifier[:6], kernel=session.life.kernelspec
         )
         return session, True
 

@@ -118,7 +118,7 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
         token = token_of(self.current_user)
         session, new = self.proxy.sessions.open(identifier, frame.get("kernel"), token)
         try:
-            await session.ready()
+            await session.life.ready()
         except ProxyError:
             if new:
                 await self.proxy.sessions.end(session.id)

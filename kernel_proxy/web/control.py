@@ -46,7 +46,7 @@ class ControlHandler(ProxyHandler):
 
     async def ask(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Call the agent aside of what runs there; AgentFailure when it refuses."""
-        kernel = self.session().kernel
+        kernel = self.session().life.kernel
         if kernel is None:
             raise KernelStartFailed(
                 "The session's kernel is not there yet. Try again in a moment, or run a cell."
@@ -71,7 +71,7 @@ class VariablesHandler(ControlHandler):
         """List them, the largest first."""
         session = self.session()
         listed = await self.ask("list_variables")
-        self.finish({**listed, "generation": session.generation})
+        self.finish({**listed, "generation": session.life.generation})
 
     @authenticated
     async def delete(self) -> None:
@@ -111,8 +111,8 @@ class RestartHandler(ControlHandler):
     async def post(self) -> None:
         """Replace the kernel, and tell every page; returns when the new one is there."""
         session = self.session()
-        await session.give_up("The remote kernel was restarted from a page.")
-        self.finish({"generation": session.generation})
+        await session.life.give_up("The remote kernel was restarted from a page.")
+        self.finish({"generation": session.life.generation})
 
 
 class RenameHandler(ControlHandler):

@@ -63,7 +63,7 @@ class FilesHandler(_FolderHandler):
     @authenticated
     async def get(self) -> None:
         """List it, or the folder in it that `Torch-File` names."""
-        folder = Folder(self._session().directory)
+        folder = Folder(self._session().life.directory)
         self.finish(await asyncio.to_thread(folder.list, self._name()))
 
 
@@ -80,7 +80,7 @@ class FileHandler(_FolderHandler):
     @authenticated
     async def get(self) -> None:
         """Stream a file, or a `Range` of it; with `Torch-Identity` only if it is still that one."""
-        folder, name = Folder(self._session().directory), self._name()
+        folder, name = Folder(self._session().life.directory), self._name()
         with await asyncio.to_thread(folder.open, name) as file:
             identity, size = _identity(file)
             if self.request.headers.get("Torch-Identity", identity) != identity:
@@ -157,7 +157,7 @@ class FileHandler(_FolderHandler):
         session, upload = self._session(), self.request.headers.get("Torch-Upload", "")
         if not _UPLOAD.fullmatch(upload):
             raise Refused("The header Torch-Upload is 8 to 64 letters, digits, `_` and `-`.")
-        folder = Folder(session.directory)
+        folder = Folder(session.life.directory)
         return await asyncio.to_thread(folder.target, self._name()), f"{session.id} {upload}"
 
 

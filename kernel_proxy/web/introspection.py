@@ -35,12 +35,12 @@ class _IntrospectionHandler(ProxyHandler):
         """Return what the agent answers to the question in the body."""
         question = self._question()
         session = self.proxy.sessions.get(self.session_header())
-        if session.kernel is None:
+        if session.life.kernel is None:
             raise Refused("This session has no kernel now.", "not-found", 404)
         session.idle.touch()
         try:
             async with asyncio.timeout(LIMIT_S):
-                self.finish(await _ask(session.kernel, self.method, question))
+                self.finish(await _ask(session.life.kernel, self.method, question))
         except TimeoutError:
             raise Refused(
                 f"The kernel has not answered within {LIMIT_S} s: its code holds Python's lock, or its "

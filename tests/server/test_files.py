@@ -25,7 +25,7 @@ from kernel_proxy.command.tls import self_signed
 from kernel_proxy.errors import Refused
 from kernel_proxy.files import folder as folder_module
 from kernel_proxy.files import uploads
-from kernel_proxy.session.session import Session
+from kernel_proxy.session.kernel_life import KernelLife
 
 MIB = 2**20
 UPLOAD = "an-upload-of-this-test"
@@ -218,7 +218,7 @@ def test_what_nobody_goes_on_with_goes(tmp_path, monkeypatch, loop):
 def test_a_kernel_on_another_machine():
     elsewhere = SimpleNamespace(process=SimpleNamespace(is_here=False))
     with pytest.raises(Refused, match="runs on another machine than its server") as error:
-        Session.directory.fget(SimpleNamespace(kernel=elsewhere))
+        KernelLife.directory.fget(SimpleNamespace(kernel=elsewhere))
     assert error.value.reason == "kernel"
 
 
