@@ -172,11 +172,12 @@ def _export(
     for name, expression in dict(expressions).items():
         try:
             value = eval(expression, namespace)  # noqa: S307
+            # Not `isinstance`, which asks the value itself.
+            if issubclass(type(value), torch.nn.Module):
+                value = value.state_dict()
         except Exception as error:
             errors[name] = _no_value(name, expression, error)
             continue
-        if isinstance(value, torch.nn.Module):
-            value = value.state_dict()
         try:
             trees[name] = batch.encode(value)
         except values.Untransferable as reason:

@@ -15,6 +15,8 @@ import torch
 from _jupyterlite_torch_failure import Failure, TooLarge
 from _jupyterlite_torch_size import human_size
 
+_REASONS = (values.Untransferable, Failure, torch.cuda.OutOfMemoryError)
+
 
 class Batch:
     """The tensors of one export, each once however often it occurs."""
@@ -48,6 +50,9 @@ class Batch:
             self._keys, self._met = keys, met
             if isinstance(error, values.Endless):
                 raise Failure(str(error)) from None
+            if isinstance(error, Exception) and not isinstance(error, _REASONS):
+                # The value's own code: already what `isinstance` asks may raise.
+                raise Failure(f"looking at it raises {type(error).__name__}") from None
             raise
 
     def _leaf(self, value):

@@ -34,7 +34,7 @@ class Known:
         except TypeError:
             self.alive = None
         self.fingerprint = fingerprint(value)
-        self.version = version(value)
+        self.version = None if self.fingerprint is None else version(value)
 
     def is_same_object(self, value):
         """True if `value` is the object that was exchanged, changed in place or not."""
@@ -47,7 +47,8 @@ def fingerprint(value):
     """Return something that differs when the value does; None for what can not travel."""
     try:
         tree = values.encode(value, _fingerprint_leaf)
-    except values.Untransferable:
+    except Exception:
+        # Of a value whose own code raises as well, which `isinstance` may run.
         return None
     return zlib.crc32(repr(tree).encode()) if isinstance(tree, list | dict) else repr(tree)
 

@@ -329,6 +329,19 @@ def test_other_objects_stay_without_a_word(notebook, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_an_object_that_can_not_be_looked_at_takes_nothing_along(notebook, capsys):
+    odd = "class Odd:\n    __class__ = property(lambda self: 1 / 0)\n"
+    notebook.torch(f"{odd}x = torch.arange(3)\nodd = Odd()\nodds = [x, odd]")
+    assert notebook.names["x"].tolist() == [0, 1, 2] and "odd" not in notebook.names
+    said = capsys.readouterr().err
+    assert "`odd` stays on the server: looking at it raises ZeroDivisionError." in said
+    assert "`odds` stays on the server: looking at it raises ZeroDivisionError." in said
+    text = "`odd` can not be brought back: looking at it raises ZeroDivisionError"
+    with pytest.raises(TransferError, match=text):
+        notebook.torch("x += 1", "-o odd")
+    assert notebook.names["x"].tolist() == [1, 2, 3]
+
+
 def test_conflict_is_said_once_and_local_wins(notebook, capsys):
     notebook.torch("x = torch.zeros(2)")
     notebook.torch("import __main__; __main__.__dict__['x'].fill_(3)", "--no-auto")
