@@ -147,10 +147,12 @@ def test_restart_while_a_cell_runs(busy):
     assert control.variables() == {}
 
 
-def test_a_kernel_that_lets_nothing_else_run_is_an_error(busy):
-    # One call of compiled code, which keeps Python's lock.
-    body = "import re\nre.match('(a+)+b', 'a' * 200)"
-    _, _, control = busy("x = 1", body)
+def test_a_kernel_that_lets_nothing_else_run_is_an_error(busy, tmp_path):
+    gate = tmp_path / "gate"
+    # One call of compiled code, which keeps Python's lock, once what was printed is on its way.
+    wait = f"import os, re, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    _, _, control = busy("x = 1", f"{wait}\nre.match('(a+)+b', 'a' * 200)")
+    gate.touch()
     status = 200
     while status == 200:
         # The first may come before that call.
