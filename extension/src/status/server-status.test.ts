@@ -101,6 +101,15 @@ test('what changes again and again is asked about once, a quarter of a second la
   assert.equal(server.requests.length, 2);
 });
 
+test('so is what changes while an answer is on its way', async () => {
+  mock.timers.reset();
+  connect();
+  look();
+  status.askSoon();
+  await asked(1);
+  await asked(2);
+});
+
 test('a refusal is in the words of the server, and it is asked again after half a minute', async () => {
   answer = { status: 401, body: { message: 'Not this page.' } };
   connect();
