@@ -131,6 +131,11 @@ def test_a_full_browser_heap_is_an_error_that_names_the_array(run_notebook):
         "start": "%%torch\nimport numpy as np\nw = torch.arange(2**26, dtype=torch.float32)",
         "numpy": "import numpy as np",
         "limit": LIMIT,
+        # Nearly all that is left, as garbage that only the collector frees.
+        "garbage": "import gc\ngc.disable()\nl = [np.ones(12 * 2**20)]\nl.append(l)\ndel l",
+        "behind": "%%torch --eager 2GiB\nc = torch.ones(16 * 2**20)",
+        "collected": "float(c.sum())\ngc.enable()\nc.nbytes",
+        "free": "del c",
         "read": "w.ravel()[0]",
         "eager": "%%torch --eager 2GiB\nb = torch.ones(2**26, dtype=torch.bfloat16)",
         "part": "w[2**23 : 2**23 + 3].tolist()",
@@ -140,6 +145,7 @@ def test_a_full_browser_heap_is_an_error_that_names_the_array(run_notebook):
     run = run_notebook(list(cells.values()), "--allow-errors")
     run.ended(0)
     ran = dict(zip(cells, run.cells, strict=True))
+    assert ran["collected"].result["text/plain"] == str(64 * 2**20), ran["behind"].error
     for cell, name in (("read", "w"), ("eager", "b")):
         assert ran[cell].error.evalue.startswith(
             f"`{name}` of 256 MiB is larger than the browser can hold. It stays on the server"
