@@ -294,9 +294,9 @@ def _message(given: Any) -> dict[str, dict[str, Any]]:
         all(isinstance(part, dict) for part in message.values())
         and all(_is_identifier(header.get(key)) for key in ("msg_id", "msg_type", "session"))
         and all(value is None or _is_identifier(value) for value in header.values())
-        # A kernel does not answer what it takes for a message of another protocol's, nor one with a
-        # date that there is not (jupyter_client 8.10).
-        and re.fullmatch(r"5(\.\d{1,4})?", str(header.get("version", "5")))
+        # A kernel does not answer what it takes for a message of another protocol's (without a version
+        # it is one of 4), nor one with a date that there is not (jupyter_client 8.10).
+        and re.fullmatch(r"5(\.\d{1,4})?", str(header.get("version")))
         and _has_good_dates(header)
         and _has_good_dates(message["parent_header"])
         # It comes back with every message of the answer.

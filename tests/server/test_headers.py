@@ -9,6 +9,7 @@ from hostile import RawWebSocket
 from raw_channel import RawChannel
 
 CODE = {"code": "1 + 1", "silent": False, "store_history": True, "allow_stdin": False}
+ABSENT = "absent"
 
 
 def cell(**header):
@@ -16,6 +17,7 @@ def cell(**header):
         "msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": "s", "username": "",
         "version": "5.4", "date": "2026-01-01T00:00:00Z",
     } | header  # fmt: skip
+    header = {key: value for key, value in header.items() if value != ABSENT}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": CODE}
     return json.dumps({"type": "request", "channel": "shell", "msg": message}).encode()
 
@@ -27,6 +29,7 @@ def cell(**header):
         {"version": "54"},
         {"version": ""},
         {"version": None},
+        {"version": ABSENT},
         {"date": "2026-13-01T00:00:00Z"},
         {"date": "9999-12-31T23:59:60+00:00"},
         {"username": "2026-02-30T00:00:00"},
