@@ -5,16 +5,13 @@ Injected into the kernel, as agent.py is.
 
 import os
 import time
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import _jupyterlite_torch_known as known
 import _jupyterlite_torch_safetensors as safetensors
 import torch
+from _jupyterlite_torch_checksum import BLOCK_BYTES, block_checksum
 from _jupyterlite_torch_pool import Pool
-
-#: Checksums are of blocks of this size, as the page's are.
-BLOCK_BYTES = 2**20
 
 #: Tensors of at most this size come with the reply even beyond `eager`, so many bytes of them.
 SMALL_BYTES = 2**16
@@ -57,7 +54,7 @@ def write(tensors, eager, stay):
             "device": str(tensor.device),
             "nbytes": entry.nbytes,
             "requires_grad": tensor.requires_grad,
-            "crc32": None,
+            "checksums": None,
             "held": None,
         }
         for entry, tensor in zip(entries, tensors, strict=True)
@@ -104,7 +101,7 @@ def _write_file(entries, tensors, described, eager):
             if entry.nbytes and eager:
                 _copy(tensor, target.view, entry)
             elif entry.nbytes:
-                described[entry.key]["crc32"] = _copy_large(tensor, target, entry)
+                described[entry.key]["checksums"] = _copy_large(tensor, target, entry)
     except BaseException:
         pool.give(target)
         raise
@@ -121,7 +118,7 @@ def _copy(tensor, view, entry):
 
 
 def _copy_large(tensor, target, entry):
-    """Copy a tensor into a segment and return the CRC-32 of each MiB, on several processors."""
+    """Copy a tensor into a segment and return the checksum of each MiB, on several processors."""
     direct = tensor.device.type == "cpu" and tensor.is_contiguous()
     if direct:
         source = known.bytes_of(tensor.view(-1))
@@ -135,7 +132,7 @@ def _copy_large(tensor, target, entry):
         data = source[offset : offset + BLOCK_BYTES]
         if write:
             target.write(entry.start + offset, data)
-        return zlib.crc32(data)
+        return block_checksum(data)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
         checksums = threads.map(block, range(0, entry.nbytes, BLOCK_BYTES))

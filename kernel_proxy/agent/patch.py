@@ -3,13 +3,10 @@
 Injected into the kernel, as agent.py is.
 """
 
-import zlib
-
 import torch
+from _jupyterlite_torch_checksum import BLOCK_BYTES, block_checksums
 from _jupyterlite_torch_known import TYPES, bytes_of, exchanged, is_plain
 from IPython import get_ipython
-
-BLOCK_BYTES = 2**20
 
 
 def patched(name, content, tensors):
@@ -32,7 +29,7 @@ def patched(name, content, tensors):
 
 
 def _write(tensor, blocks, numbers):
-    """Put blocks into their places; return the CRC-32 of every block then, None where they do not
+    """Put blocks into their places; return the checksum of every block then, None where they do not
     fit."""
     data, start = bytes_of(tensor.view(-1)), 0
     for number in numbers:
@@ -42,4 +39,4 @@ def _write(tensor, blocks, numbers):
             return None
         place[:] = part
         start += len(part)
-    return [zlib.crc32(data[n : n + BLOCK_BYTES]) for n in range(0, len(data), BLOCK_BYTES)]
+    return block_checksums(data)

@@ -15,7 +15,7 @@ def file_of(*arrays):
     outgoing = Outgoing()
     for array in arrays:
         outgoing.leaf(array)
-    pieces, size, _ = outgoing.file()
+    pieces, size = outgoing.file()
     data = b"".join(pieces)
     assert len(data) == size
     return data

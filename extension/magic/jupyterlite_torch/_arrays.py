@@ -9,14 +9,14 @@ import zlib
 
 import numpy as np
 
-from . import _patch, _safetensors, _tables
+from . import _checksum, _patch, _safetensors, _tables
+from ._checksum import BLOCK_BYTES
 from ._errors import TransferError
 from ._kinds import CONTAINERS, PAGE_KINDS, TRAVELS
 from ._size import human_size
 from ._values import Untransferable, encode
 from ._widen import WIDEN
 
-CHECKSUM_BLOCK_BYTES = _patch.BLOCK_BYTES
 #: What comes first in the checksums of a float32 array whose values all are bfloat16.
 _BFLOAT16 = "bfloat16"
 
@@ -67,25 +67,18 @@ class Outgoing:
         return self._checksums
 
     def file(self):
-        """Return (pieces, size, checksums): the safetensors file as buffers in order, its size in
-        bytes, and the checksums that are known, by the piece's number."""
+        """Return (pieces, size): the safetensors file as buffers in order, and its size in bytes."""
         arrays = [self._narrowed(array) for array in self.arrays]
         entries = [self._entry(str(number), array) for number, array in enumerate(arrays)]
         header, size = _safetensors.layout(entries)
-        pieces, known = [memoryview(header)], {}
+        pieces = [memoryview(header)]
         for entry in sorted(entries, key=lambda entry: entry.start):
             if entry.nbytes:
-                array = arrays[int(entry.key)]
-                sums = self._checksums.get(id(array))
-                if array is not self.arrays[int(entry.key)] or (sums and sums[0] == _BFLOAT16):
-                    sums = None
-                data, patch = raw(array), self.patches.get(entry.key)
+                data, patch = raw(arrays[int(entry.key)]), self.patches.get(entry.key)
                 for first, after in ((0, None),) if patch is None else _patch.runs(patch.numbers):
-                    if sums:
-                        known[len(pieces)] = sums[first:after]
-                    stop = after and after * CHECKSUM_BLOCK_BYTES
-                    pieces.append(data[first * CHECKSUM_BLOCK_BYTES : stop])
-        return pieces, size, known
+                    stop = after and after * BLOCK_BYTES
+                    pieces.append(data[first * BLOCK_BYTES : stop])
+        return pieces, size
 
     def _entry(self, key, array):
         if patch := self.patches.get(key):
@@ -236,20 +229,31 @@ def raw(array):
 
 
 def checksums(array):
-    """Return the CRC-32 of each MiB of an array's bytes; of a float32 whose values all are bfloat16,
-    _BFLOAT16 and those of its upper halves, which is what came if they came from the server. A sum
-    would not see a permutation.
-    """
+    """Return the checksum of each MiB of an array's bytes; of a float32 whose values all are bfloat16,
+    _BFLOAT16 and those of its upper halves, which is what came if they came from the server."""
     data, kind = raw(array), ()
     if array.dtype == np.float32 and (halves := _halves(data)) is not None:
         data, kind = halves, (_BFLOAT16,)
-    blocks = range(0, len(data), CHECKSUM_BLOCK_BYTES)
-    sums = (zlib.crc32(data[start : start + CHECKSUM_BLOCK_BYTES]) for start in blocks)
-    return (*kind, *sums)
+    return (*kind, *_checksum.block_checksums(data, _dot))
+
+
+def block_checksum(data):
+    """Return the checksum of a memoryview of at most BLOCK_BYTES bytes."""
+    return _checksum.block_checksum(data, _dot)
+
+
+@functools.cache
+def _factors():
+    return np.frombuffer(_checksum.factors(), "<u8")
+
+
+def _dot(words):
+    numbers = np.frombuffer(words, "<u8")
+    return int(np.dot(numbers, _factors()[: numbers.size]))
 
 
 def known_checksums(array, dtype, sums):
-    """Return the `checksums` of an array that came as `dtype` with these CRC-32; None if they say
+    """Return the `checksums` of an array that came as `dtype` with these checksums; None if they say
     nothing about it."""
     if dtype == _BFLOAT16:
         return (_BFLOAT16, *sums)
@@ -261,8 +265,8 @@ def known_checksums(array, dtype, sums):
 def _halves(data):
     """Return the upper halves of 32-bit words whose lower ones are all zero, else None."""
     words = np.asarray(data).view(np.uint32)
-    for start in range(0, words.size, CHECKSUM_BLOCK_BYTES):
-        if np.bitwise_or.reduce(words[start : start + CHECKSUM_BLOCK_BYTES]) & 0xFFFF:
+    for start in range(0, words.size, BLOCK_BYTES):
+        if np.bitwise_or.reduce(words[start : start + BLOCK_BYTES]) & 0xFFFF:
             return None
     return memoryview(np.ascontiguousarray(words.view(np.uint16)[1::2])).cast("B")
 

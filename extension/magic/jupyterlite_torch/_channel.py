@@ -258,13 +258,12 @@ class Channel:
         """Say that a cell has been shown to its end, and need not be kept for a replay."""
         self._send({"type": "seen", "cell": identifier})
 
-    async def upload(self, identifier, pieces, size, checksums=None, moved=lambda count: None):
+    async def upload(self, identifier, pieces, size, moved=lambda count: None):
         """Send `pieces`, buffers of `size` bytes in all; TransferError when the server refuses.
 
-        `checksums` are those of pieces, see Upload; `moved(count)` is told of bytes that are there. A
-        request that is sent afterwards finds them.
+        `moved(count)` is told of bytes that are there. A request that is sent afterwards finds them.
         """
-        upload = Upload(identifier, pieces, size, checksums or {}, moved)
+        upload = Upload(identifier, pieces, size, moved)
         self._uploads[identifier] = upload
         try:
             for start in upload.parts:

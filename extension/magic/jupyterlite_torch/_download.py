@@ -1,23 +1,21 @@
 """One safetensors file on its way into memory: taken up again after a break, and checked.
 
-The kernel has summed up each MiB of a tensor while it copied it (CRC-32). Each is compared as it
+The kernel has summed up each MiB of a tensor while it copied it. Each is compared as it
 arrives, while it is warm in the cache, and one that differs is fetched again.
 """
 
 import asyncio
 import typing
-import zlib
 from collections.abc import Callable
 
 from . import _safetensors
+from ._checksum import BLOCK_BYTES
 from ._errors import TransferError
 
 #: How often in a row a transfer that gets nothing is begun again before it is given up.
 TRIES = 5
 #: How often a block is fetched in all before it is given up.
 FETCHES = 3
-#: Checksums are of blocks of this size.
-BLOCK_BYTES = 2**20
 #: Bytes of a stream for which Python is woken.
 READ_BYTES = 4 * 2**20
 #: After so many bytes the rate of a line is known.
@@ -52,13 +50,14 @@ def wanted_bytes(start, stop, link):
 class Sink(typing.NamedTuple):
     """Where one file goes, and who is told. `name` is the array's for the user.
 
-    `checksums`: those of the data's blocks, None for none. `place(header, file size)` returns where
-    the data goes. `moved(count)` is told of bytes as they come. `arrived(count)` is told how many of
-    the data's bytes, from the first on, are as the kernel had them.
+    `checksums`: those of the data's blocks, None for none; `checksum(view)` computes one. `place(header,
+    file size)` returns where the data goes. `moved(count)` is told of bytes as they come.
+    `arrived(count)` is told how many of the data's bytes, from the first on, are as the kernel had them.
     """
 
     name: str
     checksums: list[int] | None
+    checksum: Callable
     place: Callable
     moved: Callable
     arrived: Callable
@@ -152,7 +151,7 @@ class Download:
             view = self._block(self._checked)
             if self._checked * BLOCK_BYTES + len(view) > arrived:
                 break
-            if zlib.crc32(view) != self._checksums[self._checked]:
+            if self._sink.checksum(view) != self._checksums[self._checked]:
                 self._bad.append(self._checked)
             self._checked += 1
         if not self._bad:
@@ -175,7 +174,7 @@ class Download:
                     stream.close()
             except ConnectionError:
                 continue
-            if zlib.crc32(view) == self._checksums[block]:
+            if self._sink.checksum(view) == self._checksums[block]:
                 return
         raise TransferError(
             f"`{self._sink.name}` arrived changed: {len(view)} bytes from {block * BLOCK_BYTES} on do not "

@@ -8,9 +8,8 @@ import math
 import numpy as np
 
 from . import _values
+from ._checksum import BLOCK_BYTES
 
-#: That of which each checksum of an array is.
-BLOCK_BYTES = 2**20
 #: A smaller array goes whole, in bytes.
 MIN_BYTES = 4 * 2**20
 #: So does one of which this part or more has changed.

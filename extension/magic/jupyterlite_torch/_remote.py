@@ -28,7 +28,7 @@ async def send(push, connection, output=None):
     }
     if not push.arrays.arrays:
         return described, ()
-    pieces, size, checksums = push.arrays.file()
+    pieces, size = push.arrays.file()
     if size <= EAGER_BYTES:
         described["tensors"] = "buffer"
         return described, (b"".join(pieces),)
@@ -37,7 +37,7 @@ async def send(push, connection, output=None):
     try:
         label = f"{names} to the server"
         with _progress.shown(output, label, size, connection.transfers) as progress:
-            await connection.channel.upload(upload, pieces, size, checksums, progress.moved)
+            await connection.channel.upload(upload, pieces, size, progress.moved)
     except TransferError as error:
         raise TransferError(f"{names} ({human_size(size)}) can not be sent: {error}") from None
     described["tensors"] = {"upload": upload}
@@ -204,10 +204,11 @@ class Values:
                 raise ValueError("the file is not the tensor that was announced")
             return incoming.destination
 
-        sink = Sink(self.name_of(tensor["key"]), tensor["crc32"], place, moved, incoming.arrived)
+        name, sums = self.name_of(tensor["key"]), tensor["checksums"]
+        sink = Sink(name, sums, _arrays.block_checksum, place, moved, incoming.arrived)
         await transport.download("tensors", headers, sink)
         array = incoming.array
-        self.checksums[id(array)] = _arrays.known_checksums(array, tensor["dtype"], tensor["crc32"])
+        self.checksums[id(array)] = _arrays.known_checksums(array, tensor["dtype"], sums)
         return array
 
     def name_of(self, key):

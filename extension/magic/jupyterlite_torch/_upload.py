@@ -11,29 +11,24 @@ PARTS_IN_FLIGHT = 8
 
 
 class Upload:
-    """One upload, and which of its parts the server has not acknowledged.
+    """One upload, and which of its parts the server has not acknowledged."""
 
-    `checksums` are those of each MiB of a piece, by the piece's number, where they are known.
-    """
-
-    def __init__(self, identifier, pieces, size, checksums, moved):
+    def __init__(self, identifier, pieces, size, moved):
         self.identifier, self.size = identifier, size
         self._pieces = pieces
         self._moved = moved
-        #: Where parts begin, with where they end and their CRC-32 or None.
-        self.parts = dict(_parts(pieces, checksums))
+        #: Where parts begin, with where they end.
+        self.parts = dict(_parts(pieces))
         self.in_flight = {}
         self.acknowledged = asyncio.Event()
         self.error = None
 
     def part(self, start):
         """Return the frame of the part at `start`."""
-        stop, checksum = self.parts[start]
+        stop, checksum = self.parts[start], 0
         buffers = list(_frames.slices(self._pieces, start, stop))
-        if checksum is None:
-            checksum = 0
-            for buffer in buffers:
-                checksum = zlib.crc32(buffer, checksum)
+        for buffer in buffers:
+            checksum = zlib.crc32(buffer, checksum)
         head = {
             "type": "upload",
             "id": self.identifier,
@@ -56,27 +51,24 @@ class Upload:
         """Note that the part at `start` has arrived, or that nothing more will."""
         if start in self.in_flight:
             del self.in_flight[start]
-            self._moved(self.parts[start][0] - start)
+            self._moved(self.parts[start] - start)
         self.error = self.error or error
         self.acknowledged.set()
 
 
-def _parts(pieces, checksums):
-    """Yield (start, (stop, CRC-32 or None)): large pieces cut as their checksums are, small ones in a
-    row together."""
+def _parts(pieces):
+    """Yield (start, stop): large pieces cut where they begin, small ones in a row together."""
     position = begun = 0
-    for number, piece in enumerate(pieces):
-        known = checksums.get(number)
+    for piece in pieces:
         if (len(piece) >= PART_BYTES or position + len(piece) - begun > PART_BYTES) and (
             position > begun
         ):
-            yield begun, (position, None)
+            yield begun, position
             begun = position
         if len(piece) >= PART_BYTES:
-            for block, offset in enumerate(range(0, len(piece), PART_BYTES)):
-                stop = min(offset + PART_BYTES, len(piece))
-                yield position + offset, (position + stop, known[block] if known else None)
+            for offset in range(0, len(piece), PART_BYTES):
+                yield position + offset, position + min(offset + PART_BYTES, len(piece))
             begun = position + len(piece)
         position += len(piece)
     if position > begun:
-        yield begun, (position, None)
+        yield begun, position
