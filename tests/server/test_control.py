@@ -1,6 +1,7 @@
 """A page looks into a session and steers it by HTTP, while its cell runs and its own kernel is busy."""
 
 import json
+import os
 import time
 
 import pytest
@@ -149,10 +150,11 @@ def test_restart_while_a_cell_runs(busy):
 
 def test_a_kernel_that_lets_nothing_else_run_is_an_error(busy, tmp_path):
     gate = tmp_path / "gate"
+    os.mkfifo(gate)
     # One call of compiled code, which keeps Python's lock, once what was printed is on its way.
-    wait = f"import os, re, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
-    _, _, control = busy("x = 1", f"{wait}\nre.match('(a+)+b', 'a' * 200)")
-    gate.touch()
+    body = f"import re\nopen({str(gate)!r}).close()\nre.match('(a+)+b', 'a' * 200)"
+    _, _, control = busy("x = 1", body)
+    gate.open("w").close()
     status = 200
     while status == 200:
         # The first may come before that call.
@@ -270,6 +272,7 @@ def test_a_name_outlives_the_proxy(start_proxy, tmp_path):
     proxy.stop()
     proxy.start()
     assert control.listed()["name"] == "Überblick 3"
-    assert control.variables()["x"]["type"] == "int"
+    # Waits until the kernel is taken over, before which nobody can look into it.
     assert control.ask("POST", "rename", {"name": ""}) == (204, None)
     assert control.listed()["name"] == ""
+    assert control.variables()["x"]["type"] == "int"
