@@ -1,7 +1,7 @@
 """The cells of a session: which wait, which run, and which have ended before anybody saw that."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -88,9 +88,12 @@ class Cell:
 class Cells:
     """Cells by their ID, oldest first: all that have not ended, and those that ended unseen."""
 
-    def __init__(self, record: dict[str, Any] | None = None):
+    def __init__(self, record: dict[str, Any] | None = None, sent: Sequence[dict[str, Any]] = ()):
+        """`record` of an earlier proxy, and the cells that it has noted as `sent` since."""
         record = record or {"cells": [], "done": []}
-        self._cells = {cell["id"]: Cell(**cell) for cell in record["cells"]}
+        known = {cell["id"] for cell in record["cells"]}.union(record["done"])
+        later = [cell for cell in sent if cell["id"] not in known]
+        self._cells = {cell["id"]: Cell(**cell) for cell in [*record["cells"], *later]}
         self._done: deque[str] = deque(record["done"], maxlen=REMEMBERED)
         self._recent: deque[dict[str, Any]] = deque(record.get("recent", ()), maxlen=RECENT)
 

@@ -61,9 +61,8 @@ async def execute(
 
 
 def _send(session: "Session", kernel: Kernel, cell: Cell, message: dict[str, Any]) -> None:
-    # Noted before it goes: a cell may be lost with this process, and is never run twice.
     cell.sent = True
-    session.record.save_cells()
+    session.record.note_sent(cell)
     kernel.process.trim_output()
     kernel.send("shell", message)
     request = session.under_way.get(cell.id)

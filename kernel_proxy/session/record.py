@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from ..operations import journal
-from .cells import Cells
+from .cells import Cell, Cells
 from .idle import moment
 from .state import SessionFolder
 
@@ -36,12 +37,19 @@ class Record:
         self._saving: asyncio.TimerHandle | None = None
         self._closed = False
 
+    def note_sent(self, cell: Cell) -> None:
+        """Note of a cell that it goes to the kernel, before it does: it may be lost with this process,
+        and is never run twice."""
+        note = {"cell": asdict(cell), "active": moment(self._quiet_s())}
+        self._attempt(lambda: self._folder.note("sent", note))
+
     def save_cells(self) -> None:
         """Save what cells there are and how far they have come."""
         if self._saving:
             self._saving.cancel()
             self._saving = None
-        self.save("cells", {**self._cells.record(), "active": moment(self._quiet_s())})
+        if self.save("cells", {**self._cells.record(), "active": moment(self._quiet_s())}):
+            self._attempt(lambda: self._folder.drop_notes("sent"))
 
     def save_cells_soon(self) -> None:
         """Save what the log says as well, or what does no harm if it is lost."""
@@ -49,12 +57,15 @@ class Record:
             loop = asyncio.get_running_loop()
             self._saving = loop.call_later(SAVE_DELAY_S, self.save_cells)
 
-    def save(self, name: str, content: Any) -> None:
-        """Keep `content` under `name`."""
+    def save(self, name: str, content: Any) -> bool:
+        """Keep `content` under `name`; False if that can not be."""
+        return self._attempt(lambda: self._folder.save(name, content))
+
+    def _attempt(self, action: Callable[[], None]) -> bool:
         if self._closed:
-            return
+            return False
         try:
-            self._folder.save(name, content)
+            action()
         except OSError as error:
             # The cell goes on; only a proxy that is started again will not know of it.
             journal.note(
@@ -64,6 +75,8 @@ class Record:
                 session=self._name,
                 error=error.strerror,
             )
+            return False
+        return True
 
     def close(self) -> None:
         """Save nothing any more."""

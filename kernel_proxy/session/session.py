@@ -78,13 +78,14 @@ class Session:
         files = EventFiles(folder.events, limits.event_log_bytes)
         memory = min(limits.event_memory_bytes, limits.event_log_bytes)
         self.log = EventLog(files, memory, logger, self._disk_full)
-        cells = folder.load("cells")
-        self.cells = Cells(cells)
+        cells, sent = folder.load("cells"), folder.noted("sent")
+        self.cells = Cells(cells, [note["cell"] for note in sent])
         self.tensors = Tensors(budget)
-        self.exchange = Exchange(self.tensors)
+        self.exchange = Exchange(self.tensors, self.run)
         self.listeners: dict[Listener, int] = {}
         self.idle = watch(self)
-        self._quiet_s = seconds_since(cells and cells.get("active"))
+        newest = sent[-1] if sent else cells
+        self._quiet_s = seconds_since(newest and newest.get("active"))
         self.execution_state = "starting"
         self._folder = folder
         self.record = Record(identifier[:6], folder, self.cells, lambda: self.idle.quiet_s, logger)
@@ -223,7 +224,7 @@ class Session:
         self.tensors.close()
         self.log.close()
 
-    def run(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
         """Run a part of this session's work, which ends with it."""
 
         async def run() -> None:

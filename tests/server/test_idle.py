@@ -33,6 +33,14 @@ def kernel_of(channel):
     return psutil.Process(channel.reply(cell)["msg"]["metadata"]["torch"]["result"])
 
 
+def saved_cells(state):
+    """The file that a later proxy reads of the only session's cells, with all in it."""
+    (session,) = (state / "sessions").iterdir()
+    cells = session / "cells.json"
+    wait_until(lambda: cells.exists() and not cells.with_suffix(".jsonl").exists())
+    return cells
+
+
 def is_kind(kind):
     return lambda frame: frame["type"] == "event" and frame["msg"]["header"]["msg_type"] == kind
 
@@ -129,15 +137,14 @@ def test_what_a_thread_prints_keeps_the_session(culling):
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_a_session_of_an_earlier_proxy_is_culled(start_proxy, tmp_path, end):
-    state = str(tmp_path / "state")
-    proxy = start_proxy("--cull-after", minutes(20), "--state", state)
+    state = tmp_path / "state"
+    proxy = start_proxy("--cull-after", minutes(20), "--state", str(state))
     page = opened(proxy)
     kernel = kernel_of(page)
-    page.wait(is_kind("status"))
+    file = saved_cells(state)
     getattr(proxy, end)()
     page.close()
     # As if that had been half a day ago.
-    (file,) = (tmp_path / "state" / "sessions").glob("*/cells.json")
     record = json.loads(file.read_text())
     record["active"] = {clock: value - 43200 for clock, value in record["active"].items()}
     file.write_text(json.dumps(record))
@@ -158,13 +165,13 @@ def test_a_session_of_an_earlier_proxy_is_culled(start_proxy, tmp_path, end):
 
 
 def test_a_jump_of_the_wall_clock_ends_nothing(start_proxy, tmp_path):
-    state = str(tmp_path / "state")
-    proxy = start_proxy("--cull-after", minutes(600), "--state", state)
+    state = tmp_path / "state"
+    proxy = start_proxy("--cull-after", minutes(600), "--state", str(state))
     page = opened(proxy)
     kernel_of(page)
+    file = saved_cells(state)
     proxy.stop()
     page.close()
-    (file,) = (tmp_path / "state" / "sessions").glob("*/cells.json")
     record = json.loads(file.read_text())
     # The clock was a year late then.
     record["active"]["wall"] -= 365 * 86400
