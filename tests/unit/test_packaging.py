@@ -57,6 +57,8 @@ def test_the_magic_is_a_pure_wheel_with_a_startup_file(magic_wheel):
     assert magic_wheel.name == f"{base}-py3-none-any.whl"
     assert f"{base}.data/data/etc/ipython/startup/{STARTUP.name}" in names(magic_wheel)
     assert "jupyterlite_torch/__init__.py" in names(magic_wheel)
+    # Which `npm run build` has made of loops.wat.
+    assert "jupyterlite_torch/loops.wasm" in names(magic_wheel)
 
 
 def test_the_magic_names_no_dependencies(magic_wheel):

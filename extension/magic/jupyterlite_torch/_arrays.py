@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from . import _checksum, _patch, _safetensors, _tables
+from . import _checksum, _loops, _patch, _safetensors, _tables
 from ._checksum import BLOCK_BYTES
 from ._errors import TransferError
 from ._kinds import CONTAINERS, PAGE_KINDS, TRAVELS
@@ -248,8 +248,7 @@ def _factors():
 
 
 def _dot(words):
-    numbers = np.frombuffer(words, "<u8")
-    return int(np.dot(numbers, _factors()[: numbers.size]))
+    return _loops.dot(words, _factors())
 
 
 def known_checksums(array, dtype, sums):

@@ -5,6 +5,7 @@ The one module that needs Pyodide. It runs in the kernel's web worker.
 
 import asyncio
 import json
+import pathlib
 
 import js
 import pyodide_js
@@ -28,6 +29,10 @@ _memory = run_js(
       put: (bytes, address) => module.HEAPU8.set(bytes, address),
       get: (address, bytes) =>
         bytes.set(module.HEAPU8.subarray(address, address + bytes.length)),
+      run: code =>
+        new WebAssembly.Instance(new WebAssembly.Module(code), {
+          python: { memory: module.memory },
+        }).exports,
       Stream: class {
         constructor({ body }) {
           this.closed = false;
@@ -88,6 +93,19 @@ def _bytes(array):
     if taken:
         _memory.put(array, _address(taken))
     return bytes(taken)
+
+
+def webassembly(file):
+    """Return the functions of a file of this package, WebAssembly that imports `memory` of `python`;
+    None where it can not run."""
+    code = pathlib.Path(__file__).with_name(file).read_bytes()
+    there = js.Uint8Array.new(len(code))
+    _memory.get(_address(code), there)
+    try:
+        return _memory.run(there)
+    except JsException:
+        # A Pyodide that keeps its memory elsewhere, or a browser of before 2023, without SIMD.
+        return None
 
 
 def origin():

@@ -4,12 +4,7 @@ import functools
 
 import numpy as np
 
-
-def _bfloat16(raw, wide):
-    # Their upper halves, on a little-endian machine: half the time of a shift.
-    halves = wide.view(np.uint16)
-    halves[1::2] = raw
-    halves[::2] = 0
+from ._loops import widen_bfloat16
 
 
 def _float8(exponent_bits, mantissa_bits, bias, specials):
@@ -65,7 +60,7 @@ _INFINITY, _NAN = 0x7F800000, 0x7FC00000
 #: By the name of a dtype: NumPy's dtype of its codes, and the function that writes float32 for them,
 #: `widen(codes, float32s)`, which may be the same memory. A complex number is two codes.
 WIDEN = {
-    "bfloat16": (np.uint16, _bfloat16),
+    "bfloat16": (np.uint16, widen_bfloat16),
     "float8_e4m3fn": (
         np.uint8,
         _float8(4, 3, 7, dict.fromkeys((0x7F, 0xFF), _INFINITY | 7 << 20)),
