@@ -224,10 +224,16 @@ def report(measured: dict[str, list[float]], arrays: list[dict[str, Any]]) -> No
 
 
 #: Ways of ours, each with the browser's own.
-PAIRS = {"pull": ("get",), "pull at once": ("get",), "push": ("put", "put parts")}
+PAIRS = {
+    "pull": ("get",),
+    "pull at once": ("get",),
+    "pull awaited": ("get",),
+    "push": ("put", "put parts"),
+}
 WAYS = {
     "pull": "to the browser, read by the next cell",
     "pull at once": "to the browser, one cell with --eager",
+    "pull awaited": "to the browser, `await` of a handle",
     "get": "the browser's own fetch",
     "push": "to the server, whole %%torch cell",
     "put": "the browser's own PUT",

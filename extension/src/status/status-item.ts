@@ -20,6 +20,7 @@ export class StatusItem extends Widget {
     super({ node: document.createElement('button') });
     this.addClass('jp-Torch-status');
     this.node.style.cssText = LOOK;
+    this.node.title = _trans.__('Where cells that start with %1 run', '%%torch');
     this.node.addEventListener('click', onClick);
     _status.changed.connect(this._show, this);
     this._show();
@@ -46,9 +47,12 @@ export class StatusItem extends Widget {
   }
 
   private _write(): void {
-    const text = describe(this._status.now, performance.now(), this._trans);
-    this.node.textContent = this._trans.__('Torch: %1', text);
-    this.node.title = this._trans.__('Where cells that start with %1 run', '%%torch');
+    const now = describe(this._status.now, performance.now(), this._trans);
+    const text = this._trans.__('Torch: %1', now);
+    // Written anew, the same text is laid out and drawn anew, beside a cell that may run.
+    if (text !== this.node.textContent) {
+      this.node.textContent = text;
+    }
   }
 
   private _timer = 0;
