@@ -96,8 +96,11 @@ audit: $(PYTHON_READY) $(NODE_READY)
 	$(PY) -m pip_audit --skip-editable --progress-spinner off
 	npm audit
 
+# Of ipyparallel (9.2) the client alone is wanted: its page extension, which `make site` would take into
+# the site, opens a dialog there, since it finds no server of its own.
 bench: environment chromium site
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	rm -rf $(VENV)/share/jupyter/labextensions/ipyparallel-labextension
 	$(PY) -m bench $(BENCH_ARGS)
 
 clean:
