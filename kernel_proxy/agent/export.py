@@ -118,24 +118,29 @@ def _copy(tensor, view, entry):
 
 
 def _copy_large(tensor, target, entry):
-    """Copy a tensor into a segment and return the checksum of each MiB, on several processors."""
-    direct = tensor.device.type == "cpu" and tensor.is_contiguous()
-    if direct:
+    """Copy a tensor into a segment and return the checksum of each MiB, on several processors.
+
+    It is the copy that is summed up: a cell that runs meanwhile may change the tensor.
+    """
+    copy = target.view[entry.start : entry.start + entry.nbytes]
+    source = None
+    if tensor.device.type == "cpu" and tensor.is_contiguous():
         source = known.bytes_of(tensor.view(-1))
     else:
         _copy(tensor, target.view, entry)
-        source = target.view[entry.start : entry.start + entry.nbytes]
-    # Cheaper than a mapping where the pages are fresh, and three times as dear where they are not.
-    write = direct and not target.used
 
     def block(offset):
-        data = source[offset : offset + BLOCK_BYTES]
-        if write:
-            target.write(entry.start + offset, data)
-        return block_checksum(data)
+        part = slice(offset, offset + BLOCK_BYTES)
+        if source and target.used:
+            _bytes(copy[part]).copy_(_bytes(source[part]))
+        elif source:
+            # Cheaper than a mapping where the pages are fresh, and three times as dear where not.
+            target.write(entry.start + offset, source[part])
+        return block_checksum(copy[part])
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
-        checksums = threads.map(block, range(0, entry.nbytes, BLOCK_BYTES))
-        if direct and not write:
-            _copy(tensor, target.view, entry)
-        return list(checksums)
+        return list(threads.map(block, range(0, entry.nbytes, BLOCK_BYTES)))
+
+
+def _bytes(view):
+    return torch.frombuffer(view, dtype=torch.uint8)

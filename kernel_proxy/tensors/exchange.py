@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..errors import AgentFailure, PatchRefused, Refused
@@ -16,10 +17,14 @@ PEEK_LIFETIME_S = 600
 
 
 class Exchange:
-    """Brings the values of one session's cells in and out. `tensors` holds them on the way."""
+    """Brings the values of one session's cells in and out. `tensors` holds them on the way, `run`
+    does what nobody waits for."""
 
-    def __init__(self, tensors: Tensors):
+    def __init__(
+        self, tensors: Tensors, run: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[None]]
+    ):
         self._tensors = tensors
+        self._run = run
         self._exported: list[str] = []
 
     def forget(self) -> None:
@@ -153,7 +158,9 @@ class Exchange:
         try:
             small, handles = self._hold(outcome, peeked=True)
         finally:
-            await kernel.call_aside(None, exported)
+            if exported:
+                # The page need not wait for it.
+                self._run(kernel.call_aside(None, exported))
         loop = asyncio.get_running_loop()
         for handle in handles:
             loop.call_later(PEEK_LIFETIME_S, self._tensors.release, handle)

@@ -132,6 +132,21 @@ def test_peek_of_a_large_tensor(notebook, gate):
     assert np.array_equal(value, np.arange(10**6, dtype="f8"))
 
 
+def test_peek_of_a_large_tensor_that_the_cell_changes(notebook, gate):
+    """What comes is torn between two steps, as the cell's own `w.clone()` in a thread would be, but it
+    arrives: it is what was copied that has been summed up."""
+    code, end = gate
+    code = code.replace("arange(4.0)", "zeros(2**23)").replace("time.sleep(0.01)", "pass")
+    job = notebook.torch(code, "--bg train")
+    first = notebook.wait(_peek_until(notebook, "w", lambda w: w[0] > 0))
+    assert first.shape == (2**23,)
+    for _ in range(4):
+        later = notebook.wait(notebook.notebook.run_line("peek w", False))
+        assert later[0] > first[0]
+    end()
+    notebook.wait(job)
+
+
 def test_peek_leaves_input_to_the_cell(notebook, gate):
     code, end = gate
     job = notebook.torch(code + "name = input('who? ')", "--bg")
@@ -140,6 +155,25 @@ def test_peek_leaves_input_to_the_cell(notebook, gate):
     end()
     notebook.wait(job)
     assert notebook.names["name"] == "me" and notebook.page.asked == [("who? ", False)]
+
+
+@pytest.mark.parametrize("read", ["exec('seen = (w + 1).sum()')", "copy = w + 1"])
+def test_a_large_tensor_read_while_a_job_changes_it_is_the_jobs(notebook, gate, capfd, read):
+    """Reading changes nothing: what training has come to is not overwritten by a look at it."""
+    code, end = gate
+    notebook.torch("w = torch.zeros(2**20)")
+    job = notebook.torch(code.replace("w = torch.arange(4.0)", ""), "--bg train")
+    notebook.wait(_peek_until(notebook, "steps", lambda steps: steps > 0))
+    notebook.local(read)
+    seen = float(np.asarray(notebook.names["w"])[0])
+    notebook.wait(_peek_until(notebook, "w[0].item()", lambda value: value > seen))
+    end()
+    notebook.wait(job)
+    assert "changed while this job ran" not in capfd.readouterr().err
+    steps = notebook.names["steps"]
+    assert steps > seen and notebook.torch("w[0].item()") == steps
+    notebook.local("now = (w + 0)[0]")
+    assert notebook.names["now"] == steps
 
 
 def test_what_was_changed_here_while_a_job_ran_stays(notebook, gate, capfd):

@@ -173,6 +173,19 @@ def test_it_goes_back_without_being_sent(w, monkeypatch):
     assert w.torch("w[0, 0].item()") == 7
 
 
+def test_read_here_it_is_the_same_tensor_there(notebook):
+    """A cell that reads what was fetched and not changed has its own tensors, not copies of them."""
+    notebook.torch(
+        "class Model: w, v = torch.zeros(2**18, dtype=torch.float64), torch.ones(2**19)\n"
+        "w, parts = Model.w, {'v': Model.v}"
+    )
+    notebook.local("exec('w + 1; parts[\"v\"] + 1')")
+    assert notebook.names["w"].fetched is not None
+    assert (
+        notebook.torch("w += 1\nw is Model.w and parts['v'] is Model.v and Model.w[0].item()") == 1
+    )
+
+
 def test_in_containers(notebook):
     notebook.torch("state = {'w': torch.ones(10**6), 'n': [torch.zeros(3), torch.zeros(10**6)]}")
     state = notebook.names["state"]
@@ -228,6 +241,16 @@ def test_a_new_kernel_has_nothing_of_it(w):
     w.torch(LARGE)
     with pytest.raises(TransferError, match="is gone"):
         np.asarray(old)
+
+
+def test_what_was_fetched_goes_to_a_new_kernel(w):
+    old = w.names["w"]
+    assert np.asarray(old)[1, 0] == 1000
+    w.line("restart")
+    w.torch("w = torch.zeros(1000, 1000)")
+    assert w.names["w"].handle[1] == old.handle[1]
+    w.names["w"] = old
+    assert w.torch("w[1, 0].item()") == 1000
 
 
 def test_bfloat16_is_widened(notebook):

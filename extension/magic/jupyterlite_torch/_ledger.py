@@ -55,6 +55,8 @@ class Ledger:
         self.functions = {}
         # Name to the fingerprint of the local value then; None where there was none.
         self._agreed = {}
+        # Name to that of what was fetched and that of its handle, which both sides had before.
+        self._fetched = {}
         self._imports = {}
 
     # --- Before a cell ---------------------------------------------------------------------------
@@ -126,7 +128,7 @@ class Ledger:
         def with_handles(value):
             if not isinstance(value, RemoteArray):
                 return leaf(value)
-            if value.handle[0] is not self.source:
+            if value.fetched is None and value.handle[0] is not self.source:
                 raise _values.Untransferable(
                     "it was in a kernel of the server that is gone, and had not been fetched"
                 )
@@ -180,13 +182,22 @@ class Ledger:
         self._imports.pop(name, None)
         self._agreed[name] = self._state(name, checksums)
 
+    def fetched(self, name, checksums):
+        """Note that arrays have taken the place of the handles under `name`, on which both sides
+        agreed; `checksums` as for `agree`. That is no other value."""
+        before = self._agreed[name]
+        self.agree(name, checksums)
+        self._fetched[name] = self._agreed[name], before
+
     def agreed(self):
         """Return what both sides last had, by name, for `has_moved_on`."""
         return dict(self._agreed)
 
     def has_moved_on(self, name, before):
         """True if page or server has had another value since `agreed` said `before` of a name."""
-        return self._agreed.get(name, _MISSING) != before or self.is_stale(name)
+        agreed = self._agreed.get(name, _MISSING)
+        same = agreed == before or self._fetched.get(name) == (agreed, before)
+        return not same or self.is_stale(name)
 
     def is_stale(self, name):
         """True if the page's value of `name` is not the one that both sides last had."""
@@ -211,7 +222,11 @@ def _fingerprint(value, checksums=_NONE, streams=_NONE):
 
     def leaf(item):
         if isinstance(item, RemoteArray):
-            return item.tree(place)
+            (source, handle), tree = item.handle, item.tree(place)
+            # Fetched and not changed since, it is what its handle stands for.
+            as_it_came = item.checksums and tree.get("tensor", [])[2:] == [item.checksums]
+            # Another kernel has handles of the same IDs.
+            return {"held": [id(source), handle]} if as_it_came or "held" in tree else tree
         if not isinstance(item, np.ndarray) and (kind := _tables.kind(item)):
             return {"arrow": _arrays.table_facts(item, kind, streams)}
         return _arrays.leaf(item, place)

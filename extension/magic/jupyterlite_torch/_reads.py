@@ -69,8 +69,7 @@ async def fetch(name, namespace, ledger):
         await array
     namespace[name] = replaced(namespace[name])
     if was_agreed:
-        checksums = {id(await a): a.checksums for a in fetched if a.checksums}
-        ledger.agree(name, checksums)
+        ledger.fetched(name, {id(await array): array.checksums for array in fetched})
 
 
 def forget_shown():

@@ -9,6 +9,7 @@ import numpy as np
 from IPython.display import display
 
 from . import _preview
+from ._arrays import checksums
 from ._errors import Refused, TorchError, TransferError
 from ._kinds import TRAVELS
 from ._size import human_size
@@ -80,7 +81,7 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         self._fetching = self._array = None
         # The HTML of what was asked for before the cell that runs, by "preview" and "plot".
         self._shown = {}
-        #: Checksums of the array's blocks, if the server sent them.
+        #: Checksums of the ndarray as it was fetched.
         self.checksums = None
         alive[id(self)] = self
         weakref.finalize(self, source.dropped.append, self._handle).atexit = False
@@ -192,6 +193,8 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
     async def _fetch(self):
         value, described = await self._source.use(self, {"operation": "get"})
         self.checksums = described["checksums"].get(id(value))
+        if self.checksums is None and isinstance(value, np.ndarray):
+            self.checksums = checksums(value)
         if described["changed"]:
             self._source.say(
                 f"`{self.name}` was changed in place since its cell; this is what it is now."
