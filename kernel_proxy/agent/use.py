@@ -48,7 +48,7 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
     try:
         tree = batch.encode(value)
     except TooLarge as failure:
-        known_as = held.name(handle)
+        known_as = held.name(handle) + {"get": "", "index": "[...]"}.get(operation, f".{name}(...)")
         raise Failure(
             f"`{known_as}` can not be fetched: " + str(failure).replace("NAME", known_as)
         ) from None

@@ -243,6 +243,35 @@ def test_a_new_kernel_has_nothing_of_it(w):
         np.asarray(old)
 
 
+def test_as_an_index_of_another_one(notebook):
+    make = "w = torch.arange(1e6).flip(0)\n{} = torch.arange(200_000) + 1"
+    notebook.torch(make.format("rows"))
+    w, rows = notebook.names["w"], notebook.names["rows"]
+    here = np.arange(1e6)[::-1]
+    assert np.array_equal(w[rows], here[1:200_001]) and rows.fetched is None
+    notebook.line("restart")
+    notebook.torch(make.format("same_id"))
+    assert notebook.names["same_id"].handle[1] == rows.handle[1]
+    with pytest.raises(TransferError, match="`rows` was in a kernel of the server that is gone"):
+        notebook.names["w"][rows]
+
+
+def test_an_index_that_torch_refuses_is_fetched_for_numpy(w):
+    w.torch("rows = torch.arange(200_000) % 1000")
+    rows = w.names["rows"]
+    assert np.array_equal(w.names["w"][::-250, rows], HERE[::-250, np.arange(200_000) % 1000])
+    assert rows.fetched is not None
+
+
+def test_an_index_that_can_not_go_is_numpys(w):
+    with pytest.raises(IndexError):
+        w.names["w"][object()]
+    assert w.names["w"].fetched is None
+    # Above the 32 MiB that the server takes in a message.
+    index = np.zeros(5 * 10**6, np.int64)
+    assert w.names["w"].reshape(-1)[index].shape == index.shape
+
+
 def test_what_was_fetched_goes_to_a_new_kernel(w):
     old = w.names["w"]
     assert np.asarray(old)[1, 0] == 1000
@@ -258,3 +287,8 @@ def test_bfloat16_is_widened(notebook):
     b = notebook.names["b"]
     assert (b.dtype, b.nbytes, b.torch_dtype) == (np.float32, 2 * 10**6, "torch.bfloat16")
     assert np.array_equal(np.asarray(b), np.asarray(notebook.names["f"]))
+
+
+def test_a_part_larger_than_an_array_can_be(w):
+    with pytest.raises(TransferError, match=r"`w\[\.\.\.\]` can not be fetched: its 7.451 GiB are"):
+        w.names["w"][np.arange(10**6) % 1000]

@@ -5,7 +5,7 @@ TorchError                 shown as its sentence, without a traceback of this pa
 ├── NotConnected
 ├── ConnectError           connecting failed, and why
 ├── TransferError          a value can not be sent, or not be brought back
-│   └── Refused            torch does not take an index that an array was asked for
+│   └── Refused            an array can not be asked there for what was wanted
 ├── KernelDied             the remote kernel ended by itself
 └── ServerError            the server could not do what it was asked
 RemoteError                an exception of the remote cell, and of that exception's built-in type
@@ -51,7 +51,8 @@ class TransferError(TorchError):
 
 
 class Refused(TransferError):
-    """torch does not take an index that an array of the server was asked for."""
+    """An array of the server can not be asked there for what was wanted, such as an index that torch
+    does not take."""
 
 
 class KernelDied(TorchError):

@@ -126,13 +126,8 @@ class Ledger:
 
     def _leaf(self, leaf):
         def with_handles(value):
-            if not isinstance(value, RemoteArray):
-                return leaf(value)
-            if value.fetched is None and value.handle[0] is not self.source:
-                raise _values.Untransferable(
-                    "it was in a kernel of the server that is gone, and had not been fetched"
-                )
-            return value.tree(leaf)
+            is_remote = isinstance(value, RemoteArray)
+            return value.tree_for(self.source, leaf) if is_remote else leaf(value)
 
         return with_handles
 

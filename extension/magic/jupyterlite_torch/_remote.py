@@ -11,6 +11,8 @@ from ._transfers import Cancelled
 
 #: Tensors up to this many bytes together travel with the cell's own messages.
 EAGER_BYTES = 2**20
+#: What a request is at most besides its arrays, in bytes.
+_REQUEST_BYTES = 2**16
 #: NumPy on a 32-bit machine, which the browser's Python is, has no larger array, in bytes.
 MAX_ARRAY_BYTES = 2**31 - 1
 
@@ -56,23 +58,31 @@ async def peek(expression, notebook):
 
 
 async def use(array, request, arguments, options, notebook):
-    """Return (value, what was said about it) of a use_request for a RemoteArray; Refused for an
-    index that torch does not take."""
+    """Return (value, what was said about it) of a use_request for a RemoteArray; Refused for
+    arguments that can not go to the server, and an index that torch does not take."""
     source, handle = array.handle
     outgoing = _arrays.Outgoing()
 
     def leaf(value):
-        return value.tree(outgoing.leaf) if isinstance(value, RemoteArray) else outgoing.leaf(value)
+        is_remote = isinstance(value, RemoteArray)
+        return value.tree_for(source, outgoing.leaf) if is_remote else outgoing.leaf(value)
 
-    content = {
-        **request,
-        "handle": handle,
-        "arguments": [_values.encode(value, leaf) for value in arguments],
-        "options": {key: _values.encode(value, leaf) for key, value in (options or {}).items()},
-        "eager": EAGER_BYTES,
-        "limit": MAX_ARRAY_BYTES,
-    }
-    buffers = (b"".join(outgoing.file()[0]),) if outgoing.arrays else ()
+    content = {**request, "handle": handle, "eager": EAGER_BYTES, "limit": MAX_ARRAY_BYTES}
+    try:
+        content["arguments"] = [_values.encode(value, leaf) for value in arguments]
+        named = (options or {}).items()
+        content["options"] = {key: _values.encode(value, leaf) for key, value in named}
+    except _values.Untransferable as reason:
+        raise Refused(
+            f"`{array.name}` can not be asked for that on the server: {reason}."
+        ) from None
+    pieces, size = outgoing.file() if outgoing.arrays else ((), 0)
+    if size > notebook.connection.channel.limits["message_bytes"] - _REQUEST_BYTES:
+        raise Refused(
+            f"`{array.name}` can not be asked for that on the server: {human_size(size)} of index are "
+            "more than it takes at once."
+        )
+    buffers = (b"".join(pieces),) if pieces else ()
     reply = await notebook.connection.channel.request("use_request", content, buffers)
     return await _value(reply, array.name, notebook, source, notebook.output())
 

@@ -13,6 +13,7 @@ from ._arrays import checksums
 from ._errors import Refused, TorchError, TransferError
 from ._kinds import TRAVELS
 from ._size import human_size
+from ._values import Untransferable
 
 #: Every RemoteArray by its `id`; without any, no local cell need be looked at.
 alive = weakref.WeakValueDictionary()
@@ -97,8 +98,17 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         return self._source, self._handle
 
     def tree(self, leaf):
-        """Return its tree for the server: the array's if it has been fetched, else the handle's."""
+        """Return its tree: the array's if it has been fetched, else the handle's."""
         return {"held": self._handle} if self._array is None else leaf(self._array)
+
+    def tree_for(self, source, leaf):
+        """Return its tree for the kernel of a Source; Untransferable when only one that is gone had
+        it."""
+        if self._array is None and self._source is not source:
+            raise Untransferable(
+                "it was in a kernel of the server that is gone, and had not been fetched"
+            )
+        return self.tree(leaf)
 
     @property
     def torch_dtype(self):
@@ -252,6 +262,10 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         try:
             return await self._ask({"operation": "index"}, [index])
         except Refused:
+            for each in index if isinstance(index, tuple) else (index,):
+                if isinstance(each, RemoteArray):
+                    # NumPy could not wait for it in here.
+                    await each
             # torch knows less of indices than NumPy: no negative steps, for one (2.13). What NumPy
             # refuses, too, needs no values.
             with contextlib.suppress(ValueError, MemoryError):
