@@ -83,15 +83,18 @@ class Batch:
             tree = trees if kind == "list" else {kind: trees}
         return {"noted": [note, tree]} if note else tree
 
-    def _array(self, value, numpy):
+    def _array(self, value, numpy, whole=True):
+        if isinstance(value, numpy.ma.MaskedArray):
+            parts = value.data, ~numpy.ma.getmaskarray(value)
+            return {"masked": [self._array(part, numpy, whole=False) for part in parts]}
         name = value.dtype.newbyteorder("=").name
         if name not in kinds.TRAVELS or kinds.TRAVELS[name].here != name:
-            return None
+            raise values.Untransferable(f"it is an array of dtype {value.dtype}")
         native = numpy.array(value, dtype=name, order="C", copy=None)
         kind = "array" if isinstance(value, numpy.ndarray) else "scalar"
         if isinstance(value, numpy.ndarray) and not native.flags.writeable:
             native = native.copy()
-        original = value if isinstance(value, numpy.ndarray) else None
+        original = value if whole and isinstance(value, numpy.ndarray) else None
         return {kind: self._add(torch.from_numpy(native.reshape(value.shape)), original)}
 
     def _table(self, value, kind):
@@ -116,6 +119,11 @@ class Batch:
         if key is None:
             name = str(tensor.dtype).removeprefix("torch.")
             code = safetensors.CODES[kinds.TRAVELS[name].here]
+            if tensor.ndim > safetensors.MAX_DIMENSIONS:
+                raise Failure(
+                    f"it has {tensor.ndim} dimensions, and arrays of NumPy have "
+                    f"{safetensors.MAX_DIMENSIONS} at most"
+                )
             nbytes = tensor.numel() * safetensors.ITEM_SIZES[code]
             if self._limit and nbytes > self._limit and not (self._holds and original is not None):
                 raise TooLarge(

@@ -9,6 +9,7 @@ import warnings
 import _jupyterlite_torch_kinds as kinds
 import torch
 from _jupyterlite_torch_failure import Failure
+from _jupyterlite_torch_values import Untransferable
 from torch.nn.parameter import UninitializedTensorMixin
 
 _SPARSE = {
@@ -136,3 +137,21 @@ def sparse(layout, shape, *parts):
             return torch.sparse_coo_tensor(*parts, size=shape)
         make = getattr(torch, f"sparse_{layout}_tensor")
         return make(*parts, size=shape)
+
+
+def masked(values, valid):
+    """Return the MaskedTensor of these; Untransferable for a dtype that it lacks."""
+    # Not loaded with torch.
+    from torch.masked import masked_tensor
+
+    with warnings.catch_warnings():
+        # It says once that it is a prototype (torch 2.13), and the cell has said so.
+        warnings.simplefilter("ignore")
+        try:
+            return masked_tensor(values, valid)
+        except TypeError:
+            dtype = str(values.dtype).removeprefix("torch.")
+            raise Untransferable(
+                f"it is a masked array, and torch's MaskedTensor has no {dtype}: send `.data` and "
+                "`~np.ma.getmaskarray(...)` of it"
+            ) from None

@@ -54,7 +54,7 @@ def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
             conflicts.append(name)
         try:
             value = patches[name] if name in patches else decode(tree, tensors)
-        except tables.Unfit as reason:
+        except (tables.Unfit, values.Untransferable) as reason:
             raise Failure(f"`{name}` can not be sent to the server: {reason}.") from None
         if name in devices:
             value = _to(value, devices[name], name)
@@ -115,6 +115,8 @@ def _from_wire(kind, content, tensors):
         return held.get(content)[0]
     if kind == "sparse":
         return forms.sparse(*content)
+    if kind == "masked":
+        return forms.masked(*content)
     if kind == "arrow":
         library, name, stream, *rest = content
         return tables.read(library, name, _buffer(stream), *rest, side=tables.KERNEL)

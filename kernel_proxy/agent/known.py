@@ -59,6 +59,9 @@ def _fingerprint_leaf(value):
     if isinstance(value, torch.Tensor):
         return {"tensor": _tensor_facts(value)}
     numpy = sys.modules.get("numpy")
+    if numpy and isinstance(value, numpy.ma.MaskedArray):
+        parts = value.data, numpy.ma.getmaskarray(value)
+        return {"masked": [_fingerprint_leaf(part) for part in parts]}
     if numpy and isinstance(value, numpy.ndarray | numpy.generic):
         array = numpy.ascontiguousarray(value)
         if array.dtype.hasobject:

@@ -293,6 +293,11 @@ TO_TORCH = {
         "[t.to_dense() for t in x]",
         [DENSE] * 3,
     ),
+    "masked": (
+        np.ma.MaskedArray(np.arange(6, dtype="f4").reshape(2, 3).T, np.eye(3, 2)),
+        "[x.get_data().clone(), x.get_mask().clone(), type(x).__name__]",
+        [np.arange(6, dtype="f4").reshape(2, 3).T, ~np.eye(3, 2, dtype=bool), "MaskedTensor"],
+    ),
     "image": (
         [PIL.Image.new("RGB", (3, 2), (1, 2, 3)), PIL.Image.new("L", (2, 1), 7)],
         "x",
@@ -323,6 +328,40 @@ def same_values(got, expected):
         assert got == expected and type(got) is type(expected)
 
 
+def test_masked_arrays_both_ways(notebook):
+    notebook.names["x"] = np.ma.MaskedArray([1.0, 2.0, 3.0], [False, True, False])
+    notebook.torch(
+        "import numpy\nx = x * 2\ny = numpy.ma.masked_array([1, 2, 3], [False, False, True])"
+    )
+    assert notebook.names["x"].tolist() == [2, None, 6]
+    assert notebook.names["y"].tolist() == [1, 2, None]
+    assert notebook.names["y"].data.tolist() == [1, 2, 3]
+    # The mask alone changes, on either side.
+    notebook.torch("y[0] = numpy.ma.masked")
+    assert notebook.names["y"].tolist() == [None, 2, None]
+    notebook.names["x"][0] = np.ma.masked
+    assert notebook.torch("x.get_mask().tolist()") == [False, False, True]
+    notebook.torch("y = [numpy.ma.masked_all((2, 0)), numpy.ma.masked_array(2, True)]")
+    empty, single = notebook.names["y"]
+    assert empty.shape == (2, 0) and single.tolist() is None
+
+
+def test_more_dimensions_than_numpy_has(notebook, capsys):
+    notebook.torch("x, y = torch.zeros((1,) * 65), torch.ones((1,) * 64)")
+    assert notebook.names["y"].ndim == 64
+    assert "`x` stays on the server: it has 65 dimensions" in capsys.readouterr().err
+    with pytest.raises(
+        TransferError, match="`x` .* has 65 dimensions, and arrays of NumPy have 64"
+    ):
+        notebook.torch("pass", "-o x")
+
+
+def test_arrays_of_the_kernel_that_can_not_come(notebook):
+    for made, dtype in (("['a']", "<U1"), ("['2026'], 'M8[Y]'", r"datetime64\[Y\]")):
+        with pytest.raises(TransferError, match=f"`x` .*: it is an array of dtype {dtype}"):
+            notebook.torch(f"import numpy\nx = numpy.array({made})", "-o x")
+
+
 def test_sparse_array_with_duplicates(notebook):
     ones = np.ones(3)
     csr = scipy.sparse.csr_array((ones, np.array([1, 0, 1]), np.array([0, 3])), shape=(1, 2))
@@ -341,10 +380,7 @@ def test_matrices_of_old(notebook):
 
 def test_what_torch_lacks_is_refused_with_advice(notebook):
     for value, advice in (
-        (
-            np.ma.MaskedArray([1, 2], [True, False]),
-            r"`torch\.masked\.masked_tensor\(values, valid\)`",
-        ),
+        (np.ma.MaskedArray(np.ones(2, "u1"), [True, False]), "MaskedTensor has no uint8: send"),
         (np.zeros(2, [("a", "f4"), ("b", "i4")]), r"\['a'\]"),
         (np.array([None]), "dtype object.*astype"),
         (np.array(["a"]), "dtype <U1.*astype"),

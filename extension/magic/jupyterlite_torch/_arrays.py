@@ -173,11 +173,8 @@ def _scalar(value):
 
 def _array(value, place):
     if isinstance(value, np.ma.MaskedArray):
-        # torch's own MaskedTensor is a prototype, with few operations (torch 2.13).
-        raise Untransferable(
-            "it is a masked array: send `.data` and `~np.ma.getmaskarray(...)` of it as `values` and "
-            "`valid`, of which `torch.masked.masked_tensor(values, valid)` makes one there"
-        )
+        parts = [_array(value.data, place), _array(~np.ma.getmaskarray(value), place)]
+        return {"noted": [PAGE_KINDS["masked"].note, {"masked": parts}]}
     dtype = value.dtype
     if dtype.kind in "mM":
         native = value.astype(dtype.newbyteorder("="), copy=False)

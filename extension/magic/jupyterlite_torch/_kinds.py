@@ -115,7 +115,10 @@ TORCH_KINDS = {
         "a list of arrays; the cell says so",
         "is a nested tensor: it came as the list of its parts",
     ),
-    "masked": Rule("`MaskedTensor`", "a masked array of `numpy.ma`, with what is below the mask"),
+    "masked": Rule(
+        "`MaskedTensor`; a masked array of `numpy.ma` there",
+        "a masked array of `numpy.ma`, with what is below the mask",
+    ),
     "dtensor": Rule(
         "`DTensor`", "its full tensor; of more than one process: stays there with a word"
     ),
@@ -149,6 +152,12 @@ PAGE_KINDS = {
         "`scipy.sparse` of another layout",
         "is of the layout {layout}: it went as a sparse COO tensor",
     ),
+    "masked": Rule(
+        "a `MaskedTensor`, which torch calls a prototype; the cell says so",
+        "a masked array of `numpy.ma`; an error for a dtype that `MaskedTensor` lacks, such as `uint8` "
+        "and `complex64`",
+        "is a masked array: it went as a MaskedTensor, which torch calls a prototype",
+    ),
     "image": Rule(
         "a tensor of its pixels as `np.asarray` gives them, mostly `uint8`; the cell says so",
         "an image of PIL",
@@ -156,7 +165,7 @@ PAGE_KINDS = {
     ),
     "refused": Rule(
         "an error that says what to send instead",
-        "masked arrays, structured arrays, `object`, text, `longdouble`; tables with what Arrow lacks, "
+        "structured arrays, `object`, text, `longdouble`; tables with what Arrow lacks, "
         "such as `object` columns of mixed types",
     ),
 }

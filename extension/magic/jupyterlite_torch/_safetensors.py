@@ -25,7 +25,7 @@ NAMES = {code: name for name, code in CODES.items()}
 ITEM_SIZES = dict(_DTYPES.values())
 
 MAX_HEADER_BYTES = 4 * 2**20
-#: torch's own limit, and NumPy's.
+#: Of NumPy's arrays (2.4).
 MAX_DIMENSIONS = 64
 ALIGNMENT = 64
 
