@@ -87,7 +87,7 @@ class Batch:
         if isinstance(value, numpy.ma.MaskedArray):
             parts = value.data, ~numpy.ma.getmaskarray(value)
             return {"masked": [self._array(part, numpy, whole=False) for part in parts]}
-        name = value.dtype.newbyteorder("=").name
+        name = value.dtype.name
         if name not in kinds.TRAVELS or kinds.TRAVELS[name].here != name:
             raise values.Untransferable(f"it is an array of dtype {value.dtype}")
         native = numpy.array(value, dtype=name, order="C", copy=None)

@@ -357,7 +357,12 @@ def test_more_dimensions_than_numpy_has(notebook, capsys):
 
 
 def test_arrays_of_the_kernel_that_can_not_come(notebook):
-    for made, dtype in (("['a']", "<U1"), ("['2026'], 'M8[Y]'", r"datetime64\[Y\]")):
+    text = "['a'], numpy.dtypes.StringDType()"
+    for made, dtype in (
+        ("['a']", "<U1"),
+        (text, "StringDType"),
+        ("['2026'], 'M8[Y]'", r"datetime64\[Y\]"),
+    ):
         with pytest.raises(TransferError, match=f"`x` .*: it is an array of dtype {dtype}"):
             notebook.torch(f"import numpy\nx = numpy.array({made})", "-o x")
 
@@ -384,6 +389,7 @@ def test_what_torch_lacks_is_refused_with_advice(notebook):
         (np.zeros(2, [("a", "f4"), ("b", "i4")]), r"\['a'\]"),
         (np.array([None]), "dtype object.*astype"),
         (np.array(["a"]), "dtype <U1.*astype"),
+        (np.array(["a"], np.dtypes.StringDType()), r"dtype StringDType\(\).*astype"),
         (np.zeros(2, np.longdouble), "astype"),
     ):
         notebook.names["x"] = value

@@ -195,7 +195,7 @@ def _array(value, place):
 @functools.cache
 def _name(dtype):
     """Return the name of a dtype whatever its byte order; NumPy 2.4 works it out each time."""
-    return dtype.newbyteorder("=").name
+    return dtype.name
 
 
 def _as_time(value, tree):
