@@ -6,6 +6,8 @@ Injected into the kernel, as agent.py is.
 
 import _jupyterlite_torch_held as held
 import _jupyterlite_torch_incoming as incoming
+import _jupyterlite_torch_indices as indices
+import _jupyterlite_torch_kinds as kinds
 import _jupyterlite_torch_preview as looks
 import torch
 from _jupyterlite_torch_batch import Batch
@@ -22,7 +24,7 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
 
     `operation`: "get" its value, "index" it with the one argument, "call" its method `name`, or
     describe it for a "preview". What a call returns gets a handle of its own when it is large.
-    An index that torch refuses is no failure: the reply says so, as `refused`.
+    What torch refuses is no failure: the reply says so, as `refused`.
     """
     value, changed = held.get(handle)
     tensors = incoming.read(path) if path else {}
@@ -30,7 +32,7 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
         given = [incoming.decode(tree, tensors) for tree in arguments]
         named = {key: incoming.decode(tree, tensors) for key, tree in (options or {}).items()}
         if operation == "index":
-            value = value[given[0]]
+            value = value[indices.for_torch(given[0], value.ndim)]
         elif operation == "call" and name in CALLS:
             value = _called(value, name, given, named)
         elif operation == "preview":
@@ -40,7 +42,8 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
     except Failure:
         raise
     except Exception as error:
-        if operation == "index" and not isinstance(error, torch.cuda.OutOfMemoryError):
+        asked = operation in ("index", "call")
+        if asked and not isinstance(error, torch.cuda.OutOfMemoryError):
             reason = f"{type(error).__name__}: {error}"
             return {"value": None, "tensors": [], "segments": [], "refused": reason}
         raise Failure(f"{type(error).__name__}: {error}") from None
@@ -65,6 +68,11 @@ def _called(value, name, given, named):
         given = [getattr(torch, given[0])]
     if name in ("mean", "std", "var") and not (value.is_floating_point() or value.is_complex()):
         value = value.double()
-    value = getattr(value, name)(*given, **named)
-    # `min(dim)` and `max(dim)` also say where.
-    return value[0] if name in ("min", "max") and isinstance(value, tuple) else value
+    if name in ("sum", "prod", "mean", "std", "var"):
+        # As precise as the page would be.
+        travel = kinds.TRAVELS[str(value.dtype).removeprefix("torch.")]
+        value = value.to(getattr(torch, travel.here))
+    if name in ("min", "max") and "dim" in named:
+        # Those also say where, and know one dimension only.
+        name = f"a{name}"
+    return getattr(value, name)(*given, **named)

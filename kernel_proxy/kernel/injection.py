@@ -73,6 +73,7 @@ def code() -> str:
         "incoming": proxy / "agent" / "incoming.py",
         "picture": proxy / "agent" / "picture.py",
         "preview": proxy / "agent" / "preview.py",
+        "indices": proxy / "agent" / "indices.py",
         "use": proxy / "agent" / "use.py",
         "memory": proxy / "agent" / "memory.py",
         "variables": proxy / "agent" / "variables.py",

@@ -92,15 +92,31 @@ def test_functions_of_earlier_cells_read_too(notebook):
         "0", "-1", "slice(3)", "slice(-3, None)", "(slice(None), 0)", "(5, 7)", "...", "None",
         "([1, 2, 900], [3, 4, 5])", "(slice(0, 10, 3), slice(None, None, 400))",
         "slice(None, None, -250)", "np.arange(0, 1000, 333)", "np.arange(1000) % 400 == 0",
-        "(None, 3, ..., None)",
+        "(None, 3, ..., None)", "[[0, 1], [1, 2]]", "np.array([1, 0, 3], 'u1')", "[]", "(5, ...)",
+        "np.array([3, -1], 'i2')", "(np.int64(2), np.uint8(3))", "(3, [5, 7])", "range(3)",
     ],
 )  # fmt: skip
 def test_only_a_part_comes(w, index):
     index = eval(index)
     got = w.names["w"][index]
-    assert np.array_equal(got, HERE[index]) and got.dtype == HERE.dtype
+    assert np.array_equal(got, HERE[index]) and type(got) is type(HERE[index])
+    assert got.dtype == HERE.dtype
     stepped_back = isinstance(index, slice) and (index.step or 1) < 0
     assert is_remote(w, "w") and (stepped_back or w.names["w"]._array is None)
+
+
+def test_numbers_beside_arrays_are_numpys(notebook):
+    """torch takes a number for a dimension that is gone before the arrays are looked at."""
+    notebook.torch("t = torch.arange(60 * 61 * 62).reshape(60, 61, 62)\nNone")
+    t, here = notebook.names["t"], np.arange(60 * 61 * 62).reshape(60, 61, 62)
+    rows = np.arange(61) % 2 == 0
+    for index in (
+        (0, slice(None), [0, 1]), ([0, 1], slice(None), 5), (0, ..., rows[:-1].repeat(2)[:62]),
+        (..., [3, 4]), (1, rows, 2), (slice(2), [[0], [1]], [[4, 5, 6]]), (0, None, [1, 2]),
+        ([0, 1], [2, 3], ..., [4, 5]), (np.array(1), slice(None), [7, 8]), (True, 0, slice(None)),
+    ):  # fmt: skip
+        got, wanted = t[index], here[index]
+        assert got.shape == wanted.shape and (got == wanted).all(), index
 
 
 def test_an_index_that_numpy_refuses_too_fetches_nothing(w):
@@ -135,12 +151,49 @@ def test_sums_are_made_on_the_server(w):
         for axis in (None, 0, 1, -1):
             got, wanted = getattr(remote, name)(axis=axis), getattr(HERE, name)(axis=axis)
             assert np.allclose(got, wanted) and np.shape(got) == np.shape(wanted), (name, axis)
+            assert type(got) is type(wanted) and got.dtype == wanted.dtype, (name, axis)
+    assert remote.max(axis=(0, 1)) == HERE.max() and remote.sum((0, 1)) == HERE.sum()
+    with pytest.raises(np.exceptions.AxisError):
+        remote.mean(axis=2)
     assert remote.mean(axis=0, keepdims=True).shape == (1, 1000)
     assert np.isclose(remote.std(ddof=1), HERE.std(ddof=1))
     small = remote.astype("float32")
     assert isinstance(small, RemoteArray) and small.dtype == np.float32
     assert np.array_equal(small, HERE.astype("f4")) and np.array_equal(remote.T, HERE.T)
     assert remote._array is None
+
+
+def test_what_torch_does_not_compute_is_numpys(notebook):
+    make = "w = torch.arange(10**6).to(torch.{}).reshape(1000, 1000)"
+    here = np.arange(10**6).reshape(1000, 1000)
+    for dtype, compute in (
+        ("float64", lambda a: a.sum(dtype="f4")),
+        ("float64", lambda a: a.min(initial=-5)),
+        ("float64", lambda a: a.std(0, None, None, 1)),
+        ("float64", lambda a: a.prod(axis=(0, 1))),
+        ("uint16", lambda a: a.sum(axis=0)),
+        ("float64", lambda a: a.astype(">f4")[0]),
+        ("float64", lambda a: a.astype(str)[0]),
+    ):
+        notebook.torch(make.format(dtype))
+        with np.errstate(over="ignore", invalid="ignore"):
+            got, wanted = compute(notebook.names["w"]), compute(here.astype(dtype))
+        assert np.array_equal(got, wanted) and got.dtype == wanted.dtype
+
+
+def test_sums_have_the_dtype_and_the_precision_of_the_page(notebook):
+    notebook.torch(
+        "b = torch.full((10**6,), 1.0078125, dtype=torch.bfloat16); b[0] = 3\n"
+        "u = torch.full((2 * 10**6,), 200, dtype=torch.uint8)"
+    )
+    b, u = notebook.names["b"], notebook.names["u"]
+    here = np.full(10**6, 1.0078125, "f4")
+    here[0] = 3
+    for name in ("sum", "mean", "std"):
+        got, wanted = getattr(b, name)(), getattr(here, name)()
+        assert np.isclose(got, wanted, rtol=1e-5) and got.dtype == np.float32, name
+    assert u.sum() == 4 * 10**8 and u.sum().dtype == np.uint64
+    assert u.any().dtype == bool and u.all() and b.fetched is None and u.fetched is None
 
 
 def test_await_and_asarray(w):

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import math
+import types
 import weakref
 
 import numpy as np
 from IPython.display import display
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import _preview
 from ._arrays import checksums
@@ -43,15 +45,8 @@ class Source:
 
 
 def _reduction(name):
-    def reduce(self, axis=None, keepdims=None):
-        return self._reduce(name, axis, keepdims)
-
-    return _named(reduce, name)
-
-
-def _deviation(name):
-    def reduce(self, axis=None, ddof=0, keepdims=None):
-        return self._reduce(name, axis, keepdims, ddof)
+    def reduce(self, axis=None, *others, keepdims=False, **options):
+        return self._reduce(name, axis, keepdims, others, options)
 
     return _named(reduce, name)
 
@@ -259,10 +254,14 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         return self._wait(self._part(index), f"(await {self.name})[...]")
 
     async def _part(self, index):
+        index = tuple(map(_as_array, index)) if isinstance(index, tuple) else _as_array(index)
+        parts = index if isinstance(index, tuple) else (index,)
         try:
-            return await self._ask({"operation": "index"}, [index])
+            if any(isinstance(each, np.ndarray) and each.dtype.kind not in "biu" for each in parts):
+                raise Refused("an index is of integers or truth values")
+            part = await self._ask({"operation": "index"}, [index])
         except Refused:
-            for each in index if isinstance(index, tuple) else (index,):
+            for each in parts:
                 if isinstance(each, RemoteArray):
                     # NumPy could not wait for it in here.
                     await each
@@ -271,6 +270,7 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
             with contextlib.suppress(ValueError, MemoryError):
                 np.broadcast_to(np.empty((), self.dtype), self.shape)[index]
             return (await self.fetch())[index]
+        return part if any(each is ... for each in parts) else _scalar(part)
 
     def __iter__(self):
         rows = max(1, _CHUNK_BYTES // max(1, self.nbytes // max(1, len(self))))
@@ -288,31 +288,59 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         request = {"operation": "call", "name": name}
         return self._wait(self._ask(request, arguments, options), f"(await {self.name}).{name}()")
 
-    def astype(self, dtype):
-        """Return it with another dtype, converted on the server."""
-        return (
-            self._call("to", np.dtype(dtype).name)
-            if self._array is None
-            else self._array.astype(dtype)
-        )
+    def astype(self, dtype, **options):
+        """As `ndarray.astype`; converted on the server where torch has the dtype."""
+        dtype = np.dtype(dtype)
+        known = dtype.name in TRAVELS and TRAVELS[dtype.name].here == dtype.name
+        if self._array is None and known and dtype.isnative and options.keys() <= {"copy"}:
+            return self._call("to", dtype.name)
+        return self._now().astype(dtype, **options)
 
     @property
     def T(self):
         """Transposed, on the server."""
         return self._call("transpose", 0, 1) if self.ndim == 2 else self._now().T
 
-    mean, sum, prod, min, max, any, all, argmin, argmax = map(_reduction, REDUCTIONS[:-2])
-    std, var = map(_deviation, REDUCTIONS[-2:])
+    mean, sum, prod, min, max, any, all, argmin, argmax, std, var = map(_reduction, REDUCTIONS)
 
-    def _reduce(self, name, axis, keepdims, ddof=None):
-        if self._array is not None:
-            options = {} if ddof is None else {"ddof": ddof}
-            return getattr(self._array, name)(axis=axis, keepdims=bool(keepdims), **options)
-        # Without a dimension torch knows no `keepdim`.
-        if axis is None and keepdims:
-            return self._reduce(name, axis, None, ddof).reshape((1,) * self.ndim)
-        return self._call(name, dim=axis, keepdim=keepdims, correction=ddof)
+    def _reduce(self, name, axis, keepdims, others, options):
+        options = {key: value for key, value in options.items() if value is not None}
+        deviates = name in ("std", "var")
+        known = options.keys() <= ({"ddof"} if deviates else set())
+        if self._array is None and known and all(each is None for each in others):
+            if axis is not None:
+                normalize_axis_tuple(axis, self.ndim, "axis")
+            # Without a dimension torch knows no `keepdim`.
+            keepdim = bool(keepdims) if axis is not None else None
+            correction = options.get("ddof", 0) if deviates else None
+            with contextlib.suppress(Refused):
+                value = self._call(name, dim=axis, keepdim=keepdim, correction=correction)
+                value = self._as_numpys(name, value)
+                return value.reshape((1,) * self.ndim) if keepdims and axis is None else value
+        return getattr(self._now(), name)(axis, *others, keepdims=keepdims, **options)
+
+    def _as_numpys(self, name, value):
+        """Return what torch has computed in the dtype that NumPy gives it."""
+        if name in ("any", "all"):
+            value = np.asarray(value, bool)
+        elif name in ("sum", "prod") and self.dtype.kind == "u":
+            value = np.asarray(value, np.uint64)
+        return _scalar(value)
 
 
 #: Bytes of a chunk in an iteration.
 _CHUNK_BYTES = 2**20
+
+
+def _scalar(value):
+    return value[()] if isinstance(value, np.ndarray) and not value.ndim else value
+
+
+def _as_array(part):
+    """Return a part of an index as the array that NumPy takes it for, if it does."""
+    basic = int | slice | types.EllipsisType | types.NoneType | np.integer | np.bool_ | RemoteArray
+    if isinstance(part, basic):
+        return part
+    array = np.asarray(part)
+    # Without elements it has the dtype of floats.
+    return array.astype(np.intp) if isinstance(part, list | tuple) and not array.size else array
