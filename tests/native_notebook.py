@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from native_transport import NativeTransport
 from proxy import ORIGIN, Proxy
 
+from jupyterlite_torch._awaits import AwaitTransform
 from jupyterlite_torch._connection import Connection
 from jupyterlite_torch._errors import TransferError
 from jupyterlite_torch._magic import Notebook
@@ -71,6 +72,7 @@ class NativeNotebook:
     def __init__(self, proxy, loop, session=None, url=None, kernel=None):
         self.proxy, self.loop = proxy, loop
         self.shell = InteractiveShell()
+        self.shell.ast_transformers.append(AwaitTransform())
         self.page = NativePage(session or secrets.token_urlsafe(12), proxy.token, url or proxy.url)
         self.connection = Connection(
             lambda url: NativeTransport(url, ORIGIN), lambda *handlers: self.page, ORIGIN

@@ -15,6 +15,7 @@ CELLS = {
     "container shown": "state",
     "function": "print(total(), type(w).__name__)",
     "container": "print(state['w'].sum(), state['n'][0][:2], type(state['w']).__name__)",
+    "awaited": "print((await w)[0, 1], (await state['w'])[0, 1], await w.max())",
     "back": "%%torch\n(state['w'] is globals()['state']['w'], w.sum().item())",
     "away": "%%torch\nw = torch.zeros(10**6)",
     "kept": "old = [w]",
@@ -85,4 +86,5 @@ def test_local_cells_need_no_await(run_notebook, jspi):
     assert got["container shown"].result["text/plain"].count("<RemoteArray state") == 2
     assert got["function"].stdout == "499999500000.0 ndarray\n"
     assert got["container"].stdout == "999999000000.0 [1. 1.] ndarray\n"
+    assert got["awaited"].stdout == "1.0 2.0 999999.0\n"
     assert got["back"].result["text/plain"] == "(True, 499999500000.0)"

@@ -209,6 +209,19 @@ def test_await_and_asarray(w):
     assert sum(row[1] for row in w.names["w"]) == HERE[:, 1].sum()
 
 
+def test_await_of_what_was_fetched(w):
+    w.local("total = w.sum() + (w * 1).sum()")
+    assert type(w.names["w"]) is np.ndarray
+    w.local("again = await w\nnumber = await w[3, 4]")
+    assert w.names["again"] is w.names["w"] and w.names["number"] == 3004
+    w.torch(LARGE + "\nparts = {'w': w}")
+    w.local("async def sum_of(name):\n    return (await parts[name]).sum() + (await w).sum()")
+    w.local("total = [await sum_of(name) for name in parts]")
+    assert w.names["total"] == [2 * HERE.sum()]
+    with pytest.raises(TypeError, match="int"):
+        w.local("await 5")
+
+
 def test_it_goes_back_without_being_sent(w, monkeypatch):
     def never(*_):
         raise AssertionError("an upload")

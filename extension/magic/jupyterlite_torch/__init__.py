@@ -4,7 +4,9 @@ The browser's kernel loads this by itself; see docs/guide.md for what a cell can
 """
 
 __version__ = "0.1.0"
-__all__ = ["fail", "load_ipython_extension", "run_cell", "run_line", "value_of"]
+__all__ = ["as_awaitable", "fail", "load_ipython_extension", "run_cell", "run_line", "value_of"]
+
+from ._awaits import AwaitTransform, as_awaitable
 
 _notebook = None
 _error = None
@@ -21,6 +23,7 @@ def load_ipython_extension(shell):
     _notebook = Notebook(shell, connection, _browser.load, _browser.wait_for, _browser.can_run_sync)
     shell.register_magics(TorchMagics(shell, _notebook))
     _transform.install(shell, _bring)
+    shell.ast_transformers.append(AwaitTransform())
     _local_torch.install(shell, _notebook.offer_to_run_there)
 
 
