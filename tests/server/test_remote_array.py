@@ -45,6 +45,19 @@ def test_fetched_where_the_text_does_not_show_it(w):
     assert type(w.names["w"]) is np.ndarray and w.torch("w[0, 0].item()") == 7
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["w[0][1] = 2", "w.T[1][0] -= 3", "w[0].fill(2)", "w[:, 1].sort()", "w.shape = 10, 10**5"],
+)
+def test_a_change_of_a_part_changes_the_whole(w, change):
+    here = {"w": HERE[::-1].copy()}
+    exec(change, here)
+    w.torch("w = w.flip(0)")
+    w.local(change)
+    assert np.array_equal(w.names["w"], here["w"])
+    assert w.torch("w.shape[0]") == len(here["w"])
+
+
 def test_plotted_and_read_in_one_cell(w):
     w.local("w.plot()\nv = w + 1")
     assert np.array_equal(w.names["v"], HERE + 1) and is_remote(w, "w")

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from . import _names
 
+#: Methods of arrays that change them.
+_CHANGING = frozenset("fill itemset partition put resize setfield setflags sort".split())
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -114,16 +116,27 @@ class _Walk(_names._Walk):
         if not (isinstance(node.value, ast.Name) and node.value.id in self._all - self.bound):
             self.generic_visit(node)
 
+    def _visit_root(self, node):
+        """Read `w` as a whole for `w[0].T[1] = 2`: the parts are to be views of it."""
+        while isinstance(node, ast.Subscript | ast.Attribute):
+            node = node.value
+        self.visit(node)
+
     def visit_Attribute(self, node):
         from ._remote_array import LAZY, VALUES
 
-        lazy = node.attr in LAZY and (self._can_wait or node.attr not in VALUES)
+        changes = not isinstance(node.ctx, ast.Load)
+        if changes or node.attr in _CHANGING:
+            self._visit_root(node)
+        lazy = not changes and node.attr in LAZY and (self._can_wait or node.attr not in VALUES)
         if not (lazy and self._is_remote(node.value)):
             self.generic_visit(node)
         elif node.attr == "plot":
             self._show(node.value, "plot")
 
     def visit_Subscript(self, node):
+        if not isinstance(node.ctx, ast.Load):
+            self._visit_root(node)
         if self._can_wait and isinstance(node.ctx, ast.Load) and self._is_remote(node.value):
             self.visit(node.slice)
         else:

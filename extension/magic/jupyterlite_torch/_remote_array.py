@@ -256,21 +256,19 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
     async def _part(self, index):
         index = tuple(map(_as_array, index)) if isinstance(index, tuple) else _as_array(index)
         parts = index if isinstance(index, tuple) else (index,)
-        try:
-            if any(isinstance(each, np.ndarray) and each.dtype.kind not in "biu" for each in parts):
-                raise Refused("an index is of integers or truth values")
-            part = await self._ask({"operation": "index"}, [index])
-        except Refused:
-            for each in parts:
-                if isinstance(each, RemoteArray):
-                    # NumPy could not wait for it in here.
-                    await each
-            # torch knows less of indices than NumPy: no negative steps, for one (2.13). What NumPy
-            # refuses, too, needs no values.
-            with contextlib.suppress(ValueError, MemoryError):
-                np.broadcast_to(np.empty((), self.dtype), self.shape)[index]
-            return (await self.fetch())[index]
-        return part if any(each is ... for each in parts) else _scalar(part)
+        if all(not isinstance(each, np.ndarray) or each.dtype.kind in "biu" for each in parts):
+            with contextlib.suppress(Refused):
+                part = await self._ask({"operation": "index"}, [index])
+                return part if any(each is ... for each in parts) else _scalar(part)
+        for each in parts:
+            if isinstance(each, RemoteArray):
+                # NumPy could not wait for it in here.
+                await each
+        # torch knows less of indices than NumPy: no negative steps, for one (2.13). What NumPy
+        # refuses, too, needs no values.
+        with contextlib.suppress(ValueError, MemoryError):
+            np.broadcast_to(np.empty((), self.dtype), self.shape)[index]
+        return (await self.fetch())[index]
 
     def __iter__(self):
         rows = max(1, _CHUNK_BYTES // max(1, self.nbytes // max(1, len(self))))
