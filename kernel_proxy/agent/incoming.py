@@ -16,7 +16,7 @@ import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_failure import Failure
 from _jupyterlite_torch_known import TYPES, Known, changed, exchanged
-from _jupyterlite_torch_patch import patched
+from _jupyterlite_torch_patch import patched, same
 from IPython import get_ipython
 
 #: A tensor smaller than this is copied out of what was sent, so that it does not keep a large
@@ -29,7 +29,7 @@ def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
     those of a floating-point dtype to be of `dtype`.
 
     Returns the names whose value here had changed since the last exchange, and was overwritten; or,
-    with nothing done, those whose patch does not fit what is here.
+    with nothing done, those of what is here and does not fit a patch or is not the same.
     """
     namespace = get_ipython().user_ns
     tensors = read(path) if path else {}
@@ -38,7 +38,10 @@ def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
         for name, tree in trees.items()
         if isinstance(tree, dict) and "patch" in tree
     }
-    if misfits := [name for name, tensor in patches.items() if tensor is None]:
+    # Before a name is given another value.
+    named = {each[0]: same(*each) for each in values.contents(list(trees.values()), "same")}
+    found = patches | named
+    if misfits := [name for name, tensor in found.items() if tensor is None]:
         return {"conflict": [], "misfits": misfits}
     for alias, (module, attribute) in dict(imports).items():
         namespace[alias] = _imported(alias, module, attribute)
@@ -53,7 +56,7 @@ def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
         if name in exchanged and name in namespace and changed(name, namespace[name]):
             conflicts.append(name)
         try:
-            value = patches[name] if name in patches else decode(tree, tensors)
+            value = patches[name] if name in patches else decode(tree, tensors, named)
         except (tables.Unfit, values.Untransferable) as reason:
             raise Failure(f"`{name}` can not be sent to the server: {reason}.") from None
         if name in devices:
@@ -105,9 +108,14 @@ def _mapped(view, entry, file_size):
     return tensor.clone() if entry.nbytes < min(OWN_MEMORY_BYTES, file_size) else tensor
 
 
-def decode(tree, tensors):
-    """Return the value of a tree whose tensors are given. Raises Failure, or Unfit for a table."""
-    return values.decode(tree, lambda kind, content: _from_wire(kind, content, tensors))
+def decode(tree, tensors, named=None):
+    """Return the value of a tree whose tensors are given, and those that are `named` as here already.
+    Raises Failure, or Unfit for a table."""
+
+    def leaf(kind, content):
+        return named[content[0]] if kind == "same" else _from_wire(kind, content, tensors)
+
+    return values.decode(tree, leaf)
 
 
 def _from_wire(kind, content, tensors):

@@ -185,6 +185,52 @@ def test_names_of_one_array_have_one_tensor(line):
     assert line.names["one"] is True
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        "w = torch.rand(2**20)",
+        "w = torch.ones(2**20)",
+        "w = torch.rand(2**21).bfloat16()",
+        "w = torch.arange(2**20).view(-1, 4).T",
+    ],
+)
+def test_what_the_server_has_under_another_name_is_not_sent(line, made):
+    line.notebook.torch(made)
+    line.notebook.local("u = w; box = {'a': [w, 1]}")
+    assert type(line.names["u"]) is np.ndarray
+    assert line.sent("one = u is w and box['a'][0] is w") == 0
+    assert line.names["one"] is True
+    u = line.names["u"]
+    line.notebook.torch("u[0] = 7")
+    assert (u[0] == 7).all() and u is line.names["w"] is line.names["box"]["a"][0]
+    x = line.both_have(floats(4 * MIB))
+    line.names["pair"] = [x, 1]
+    assert line.sent("one = pair[0] is x") == 0 and line.names["one"] is True
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["x[-1] += 1", "x = x + 1", "x = x.double()", "x = [x]", "x.requires_grad_()", "del x"],
+)
+def test_what_is_something_else_under_its_name_is_sent(line, change):
+    x = line.both_have(floats(4 * MIB))
+    line.notebook.torch(f"exec({change!r}, globals())", "--no-auto")
+    line.names["y"] = x
+    line.names["z"] = [x]
+    assert line.sent("one = y is z[0]") == 4
+    assert line.names["one"] is True
+    line.assert_equal("y")
+
+
+def test_a_name_that_changes_here_does_not_stand_for_another(line):
+    x = line.both_have(floats(4 * MIB))
+    line.names["y"], line.names["x"] = x, floats(4 * MIB)[::-1]
+    assert line.sent("one = y is x") == 8
+    assert line.names["one"] is False
+    line.assert_equal("x")
+    line.assert_equal("y")
+
+
 def test_another_dtype_is_not_patched(line):
     x = line.both_have(floats(4 * MIB))
     line.notebook.torch("x", "-i x --as float16")

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _arrays, _patch, _tables, _values
 from ._arguments import looks_secret
+from ._checksum import BLOCK_BYTES
 from ._errors import TransferError
 from ._remote_array import RemoteArray
 from ._size import human_size
@@ -28,6 +29,8 @@ class Push:
         self.values, self.device, self.imports, self.delete = {}, {}, {}, []
         self.dtype, self.arrays = dtype, _arrays.Outgoing(dtype)
         self.fingerprints = {}
+        #: Checksums of arrays that the server may have under another name, by the array's id.
+        self.same = {}
         # Names of a function's scope, whose values here are not the notebook's.
         self.passing = set()
         # What may go as a patch alone: names with the bytes of their arrays.
@@ -99,8 +102,11 @@ class Ledger:
                 self._add_import(push, name, value)
             return
         before = len(push.arrays.arrays)
+        place = push.arrays.leaf
+        if push.patching and not asked:
+            place = self._leaf_of_same(push, name, place)
         try:
-            tree = _values.encode(value, self._leaf(push.arrays.leaf))
+            tree = _values.encode(value, self._leaf(place))
         except _values.Untransferable as reason:
             push.arrays.drop(before)
             if not asked and agreed == _identity(value):
@@ -108,7 +114,7 @@ class Ledger:
             error = TransferError(_not_transferable(name, value, reason))
             error.lacks = getattr(reason, "packages", ())
             raise error from None
-        sums = push.arrays.checksums(before)
+        sums = push.same | push.arrays.checksums(before)
         fingerprint = _fingerprint(value, sums, push.arrays.streams)
         if not asked:
             if agreed == fingerprint:
@@ -123,6 +129,23 @@ class Ledger:
                 push.large[name] = nbytes
         push.values[name] = tree
         push.fingerprints[name] = fingerprint
+
+    def _leaf_of_same(self, push, name, leaf):
+        """Return a leaf that names large arrays which the server has under another name."""
+
+        def leaf_of_same(value):
+            large = type(value) is np.ndarray and value.nbytes >= BLOCK_BYTES
+            for other in self._agreed if large else ():
+                now = self.namespace.get(other)
+                if other != name and other not in push.values and _array_of(now) is value:
+                    if id(value) not in push.same:
+                        push.same[id(value)] = _arrays.checksums(value)
+                    sums = push.same[id(value)]
+                    if self._agreed[other] == _fingerprint(now, {id(value): sums}):
+                        return {"same": [other, value.dtype.name, list(value.shape), list(sums)]}
+            return leaf(value)
+
+        return leaf_of_same
 
     def _leaf(self, leaf):
         def with_handles(value):
@@ -201,6 +224,10 @@ class Ledger:
     def _state(self, name, checksums=None):
         value = self.namespace.get(name, _MISSING)
         return None if value is _MISSING else _fingerprint(value, checksums or {})
+
+
+def _array_of(value):
+    return value.fetched if isinstance(value, RemoteArray) else value
 
 
 def _identity(value):

@@ -68,7 +68,7 @@ def apply(push, agreed):
     if not patches:
         return ()
     uses = collections.Counter(_values.contents(list(push.values.values()), "tensor"))
-    patched = [name for name in patches if uses[push.values[name]["tensor"]] == 1]
+    patched = [name for name in patches if uses[push.values[name].get("tensor")] == 1]
     for name in patched:
         tree = push.values[name]
         push.arrays.patches[tree["tensor"]] = patches[name]
