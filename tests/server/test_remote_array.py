@@ -1,7 +1,9 @@
 """Large tensors stay on the server until a local cell reads them."""
 
+import copy
 import gc
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -263,6 +265,19 @@ def test_read_here_it_is_the_same_tensor_there(notebook):
     assert (
         notebook.torch("w += 1\nw is Model.w and parts['v'] is Model.v and Model.w[0].item()") == 1
     )
+
+
+def test_a_copy_is_an_ndarray(w):
+    for copied in (copy.copy, copy.deepcopy, lambda w: pickle.loads(pickle.dumps(w))):
+        array = copied(w.names["w"])
+        assert type(array) is np.ndarray and np.array_equal(array, HERE)
+
+
+def test_of_an_expression_it_goes_back_without_being_sent(w, monkeypatch):
+    monkeypatch.setattr(type(w.connection.channel), "upload", None)
+    w.torch("1", "-o twice=w*2")
+    assert is_remote(w, "twice")
+    assert w.torch("twice[0, 1].item()") == 2
 
 
 def test_in_containers(notebook):

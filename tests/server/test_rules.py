@@ -464,6 +464,18 @@ def test_output_expressions(notebook):
     same(notebook.names["head"], np.arange(2.0))
 
 
+def test_output_expressions_are_read_by_the_next_cell(notebook):
+    notebook.torch(
+        "w = torch.arange(10.)", "-o part=w[:3],facts=dict(w=w[1:],n=2),number=w.sum().item()"
+    )
+    assert notebook.torch("part.sum().item(), facts['w'].sum().item(), number") == (3, 45, 45)
+    notebook.torch("k = 1", "-o k=k+1")
+    assert notebook.torch("k") == notebook.names["k"] == 2
+    # Unlike what a name stands for, a value does not follow what it was computed from.
+    notebook.torch("w.zero_()")
+    same(notebook.names["part"], np.arange(3, dtype="f4"))
+
+
 def test_no_auto_exchanges_nothing(notebook):
     notebook.names["x"] = 1
     with pytest.raises(NameError):

@@ -256,8 +256,12 @@ class Cell:
                     self.output.write(f"`{name}` stays on the server: {reason}.\n", "stderr")
                 else:
                     problems.append(_reason(name, reason))
-            # A value that did not arrive is the server's, so that the old one here is not sent.
-            self._ledger.agree(name, values.checksums)
+            if self._options.fetch.get(name, name) == name:
+                # A value that did not arrive is the server's, so that the old one here is not sent.
+                self._ledger.agree(name, values.checksums)
+            else:
+                # That of an expression has this name here only.
+                self._ledger.disagree([name])
         for name in described["kept"]:
             self._ledger.agree(name)
         for name in described["deleted"]:

@@ -228,6 +228,10 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         wanted = array if dtype is None else array.astype(dtype, copy=False)
         return wanted.copy() if copy and wanted is array else wanted
 
+    def __reduce_ex__(self, protocol):
+        # Copied or pickled, it is the array.
+        return self._now().__reduce_ex__(protocol)
+
     def __array_ufunc__(self, function, method, *inputs, **options):
         given = [each._now() if isinstance(each, RemoteArray) else each for each in inputs]
         return getattr(function, method)(*given, **options)
