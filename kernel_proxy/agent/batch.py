@@ -56,8 +56,8 @@ class Batch:
             raise
 
     def _leaf(self, value):
-        if isinstance(value, torch.Size):
-            return {"tuple": list(value)}
+        if (tree := forms.plain_value(value)) is not None:
+            return tree
         numpy = sys.modules.get("numpy")
         if id(value) not in self._met:
             if isinstance(value, torch.Tensor):

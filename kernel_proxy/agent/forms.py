@@ -10,6 +10,7 @@ import _jupyterlite_torch_kinds as kinds
 import torch
 from _jupyterlite_torch_failure import Failure
 from _jupyterlite_torch_values import Untransferable
+from IPython.utils.text import SList
 from torch.nn.parameter import UninitializedTensorMixin
 
 _SPARSE = {
@@ -22,6 +23,14 @@ _SPARSE = {
 #: Integers in whose dtype the bits of an item can be compared and copied, by its size. Of some
 #: dtypes, such as torch.int4, nothing else can be done with (torch 2.13).
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def plain_value(value):
+    """Return the tree of a plain value of a type that torch or IPython has for itself, else None."""
+    if isinstance(value, torch.Size):
+        return {"tuple": list(value)}
+    # What `files = !ls` is.
+    return list(value) if isinstance(value, SList) else None
 
 
 def form(tensor):

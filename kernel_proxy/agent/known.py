@@ -54,8 +54,8 @@ def fingerprint(value):
 
 
 def _fingerprint_leaf(value):
-    if isinstance(value, torch.Size):
-        return {"tuple": list(value)}
+    if (tree := forms.plain_value(value)) is not None:
+        return tree
     if isinstance(value, torch.Tensor):
         return {"tensor": _tensor_facts(value)}
     numpy = sys.modules.get("numpy")

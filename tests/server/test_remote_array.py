@@ -268,7 +268,7 @@ def test_read_here_it_is_the_same_tensor_there(notebook):
 
 
 def test_a_copy_is_an_ndarray(w):
-    for copied in (copy.copy, copy.deepcopy, lambda w: pickle.loads(pickle.dumps(w))):
+    for copied in (copy.copy, copy.deepcopy, lambda w: pickle.loads(pickle.dumps(w))):  # noqa: S301
         array = copied(w.names["w"])
         assert type(array) is np.ndarray and np.array_equal(array, HERE)
 

@@ -251,6 +251,15 @@ def test_what_a_remote_function_reads_is_pushed(notebook):
     assert (notebook.names["a"], notebook.names["b"]) == (6, 15)
 
 
+def test_what_a_held_function_reads_is_pushed(notebook):
+    notebook.names["k"] = 2
+    notebook.torch("double = lambda x: x * k\nsteps = [double]")
+    notebook.names["k"] = 5
+    assert notebook.torch("double(3)") == 15
+    notebook.names["k"] = 7
+    assert notebook.torch("steps[0](3)") == 21
+
+
 def test_global_assigned_by_a_called_function_comes_back(notebook):
     notebook.names["count"] = 1
     notebook.torch("def up():\n    global count\n    count += 1")
@@ -503,6 +512,8 @@ def test_top_level_await_and_pip_and_shell(notebook, capsys):
     notebook.torch("import asyncio\nawait asyncio.sleep(0)\nx = 1\n!echo hello {who}")
     assert notebook.names["x"] == 1
     assert "hello you" in capsys.readouterr().out
+    notebook.torch("lines = !echo {who}; echo me")
+    assert notebook.names["lines"] == ["you", "me"]
 
 
 def test_restart_forgets_and_pushes_again(notebook):

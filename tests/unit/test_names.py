@@ -66,6 +66,32 @@ def test_instances_do_what_their_class_does():
     assert "scale" in analyze("o(x)", third.functions).reads
 
 
+@pytest.mark.parametrize(
+    ("cell", "later"),
+    [
+        ("f = lambda a: a * k", "f(1)"),
+        ("f: Callable = lambda a: a * k", "f(1)"),
+        ("if (f := lambda: k): pass", "f()"),
+        ("fs = {'double': lambda a: a * k}", "fs['double'](1)"),
+        ("fs = [(lambda: k) for _ in range(2)]", "fs[0]()"),
+        ("f = functools.partial(lambda a, b: a * k, 1)", "f(2)"),
+        ("f, n = (lambda: k), 1", "f()"),
+        ("def f(): return k\nfs = {}\nfs['f'] = f\nfs['g'] = lambda: 1", "fs['f']()"),
+        ("def f(): return k\nobject.methods.f = f", "object.methods.f()"),
+        ("def f(): return k\nfs = []\nfs.append(f)\nfs.append(len)", "fs[0]()"),
+        ("w.register_hook(lambda gradient: gradient * k)", "w.sum().backward()"),
+        ("def hook(*each): print(k)\nmodel[0].register_forward_hook(hook=hook)", "model(x)"),
+    ],
+)
+def test_what_holds_functions_does_what_they_do(cell, later):
+    assert "k" in analyze(later, analyze(cell).functions).reads
+
+
+def test_a_name_that_is_given_something_else_holds_no_function():
+    first = analyze("f = lambda: k\nf = 1\ng = lambda: k\ndel g\nx = 1")
+    assert set(analyze("f, g, x", first.functions).reads) == {"f", "g", "x"}
+
+
 def test_recursive_functions_end():
     first = analyze("def even(n): return odd(n)\ndef odd(n): return even(n) + k")
     assert "k" in analyze("even(2)", first.functions).reads

@@ -182,7 +182,11 @@ CONTAINERS = {
         "a `dict` of its fields; the cell says so",
         "is a dataclass: a dict of its fields travels",
     ),
-    "shared": Rule("a tensor or array that occurs more than once", "sent once, and one object"),
+    "shared": Rule(
+        "a tensor or array that occurs more than once",
+        "sent once, and one object; also an array of 1 MiB or more that the server has under another "
+        "name",
+    ),
     "table": Rule(
         "a table: DataFrame and Series of pandas and polars; Table, RecordBatch, ChunkedArray and "
         "Array of pyarrow",

@@ -17,6 +17,8 @@ from ._scopes import Deferred
 #: Magics whose text is Python that runs in the same namespace; the value says if names that it
 #: assigns stay.
 _CODE_MAGICS = {"time": True, "capture": True, "prun": True, "timeit": False}
+#: Methods that keep what they are given.
+_KEEPING = re.compile(r"(append|appendleft|extend|insert|add|update|setdefault)$|register_")
 _BRACES = re.compile(r"[{$]\s*([A-Za-z_]\w*)")
 
 
@@ -62,7 +64,8 @@ class _Walk(ast.NodeVisitor):
         self.names = Names(functions=functions)
         self.bound = set()
         self._masks = []
-        self._callables = set()
+        # What the functions do that were mentioned lately; see `_heard`.
+        self._mentioned = Deferred()
 
     def run(self, source):
         for statement in _parse(source).body:
@@ -78,7 +81,7 @@ class _Walk(ast.NodeVisitor):
             self.names.reads[name] = None
         deferred = self.names.functions.get(name)
         if deferred and name not in seen:
-            self._callables.add(name)
+            self._mentioned |= deferred
             self._call(deferred, (*seen, name))
 
     def _call(self, deferred, seen=()):
@@ -108,21 +111,46 @@ class _Walk(ast.NodeVisitor):
             self.names.functions.pop(node.id, None)
             self.names.deleted[node.id] = None
 
+    # --- Functions that a name holds -------------------------------------------------------------
+
+    def _heard(self, *nodes):
+        """Visit nodes; return what the functions do that they mention."""
+        before, self._mentioned = self._mentioned, Deferred()
+        for node in nodes:
+            self.visit(node)
+        heard = self._mentioned
+        self._mentioned |= before
+        return heard
+
+    def _hold(self, name, deferred):
+        """A name can do later what the functions do that it was given."""
+        if deferred:
+            self.names.functions[name] = self.names.functions.get(name, Deferred()) | deferred
+
+    def visit_Expr(self, node):
+        call = node.value
+        kept = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        if not (kept and _KEEPING.match(call.func.attr)):
+            self.generic_visit(node)
+            return
+        self.visit(call.func)
+        deferred = self._heard(*call.args, *(keyword.value for keyword in call.keywords))
+        holder = call.func
+        while isinstance(holder, ast.Attribute | ast.Subscript):
+            holder = holder.value
+        if isinstance(holder, ast.Name):
+            self._hold(holder.id, deferred)
+
     # --- Statements that bind --------------------------------------------------------------------
 
     def _assign(self, value, targets):
-        self._callables = set()
-        if value is not None:
-            self.visit(value)
         # `model = Net()` can do later what Net's methods do.
-        deferred = Deferred()
-        for name in self._callables:
-            deferred |= self.names.functions.get(name, Deferred())
+        deferred = Deferred() if value is None else self._heard(value)
         for target in targets:
             self.visit(target)
             for node in ast.walk(target):
-                if isinstance(node, ast.Name) and deferred:
-                    self.names.functions[node.id] = deferred
+                if isinstance(node, ast.Name):
+                    self._hold(node.id, deferred)
 
     def visit_Assign(self, node):
         self._assign(node.value, node.targets)
@@ -134,8 +162,7 @@ class _Walk(ast.NodeVisitor):
 
     def visit_NamedExpr(self, node):
         # A comprehension may not rebind its own target, so no mask holds this name.
-        self.visit(node.value)
-        self.visit(node.target)
+        self._assign(node.value, [node.target])
 
     def visit_AugAssign(self, node):
         self.visit(node.value)
@@ -274,7 +301,9 @@ class _Walk(ast.NodeVisitor):
             *(d for d in node.args.kw_defaults if d is not None),
         ]:
             self.visit(expression)
-        self._call(_scopes.function(node))
+        deferred = _scopes.function(node)
+        self._mentioned |= deferred
+        self._call(deferred)
 
     def _comprehension(self, node, *results):
         self.visit(node.generators[0].iter)

@@ -114,7 +114,7 @@ class _Walk(_names._Walk):
     def visit_Expr(self, node):
         # A name alone is displayed at most, which needs no values.
         if not (isinstance(node.value, ast.Name) and node.value.id in self._all - self.bound):
-            self.generic_visit(node)
+            super().visit_Expr(node)
 
     def _visit_root(self, node):
         """Read `w` as a whole for `w[0].T[1] = 2`: the parts are to be views of it."""
