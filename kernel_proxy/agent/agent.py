@@ -20,7 +20,7 @@ from _jupyterlite_torch_batch import Batch
 from _jupyterlite_torch_export import release as take_back
 from _jupyterlite_torch_failure import Failure, TooLarge
 from _jupyterlite_torch_incoming import import_
-from _jupyterlite_torch_known import Known, changed, exchanged, touched
+from _jupyterlite_torch_known import Known, OnPage, changed, exchanged, touched
 from _jupyterlite_torch_use import use
 from IPython import get_ipython
 
@@ -118,9 +118,11 @@ _exports = {}
 
 
 def _export(
+    page=None,
     assigned=(),
     stale=(),
     mentioned=None,
+    current=(),
     expressions=(),
     eager=0,
     limit=0,
@@ -132,6 +134,7 @@ def _export(
 
     Names of `stale` come back even unchanged: the page has lost or replaced its own value.
     `mentioned` None: nothing comes back by itself.
+    `current`: names whose values the page had when the cell began.
     `hold`: bytes; what is larger stays here with a handle, if it does not come with `eager`.
     `tensors` of the result says, for each, the segment and key under which the proxy finds it.
     """
@@ -141,6 +144,7 @@ def _export(
     namespace = get_ipython().user_ns
     batch = Batch(limit, hold is not None)
     trees, kept, deleted, in_place, errors, notes = {}, [], [], [], {}, {}
+    on_page = OnPage(page, set(current).difference(assigned))
     # One that is gone may have been deleted aside of all cells.
     seen = [
         name
@@ -158,9 +162,11 @@ def _export(
             continue
         if known is not None and known.is_same_object(value):
             in_place.append(name)
-        exchanged[name] = Known(value)
+        exchanged[name] = Known(value, page)
+        on_page.forget(name)
         try:
-            trees[name] = batch.encode(value, asked=dict(expressions).get(name) == name)
+            is_asked = dict(expressions).get(name) == name
+            trees[name] = batch.encode(value, is_asked, on_page.name_of)
         except values.Untransferable:
             kept.append(name)
         except Failure as failure:
@@ -187,7 +193,7 @@ def _export(
         except Failure as failure:
             errors[name] = _can_not_come(expression, failure)
         if name == expression:
-            exchanged[name] = Known(value)
+            exchanged[name] = Known(value, page)
     result, _last_result = _last_result, None
     reply = {
         "values": trees, "kept": kept, "deleted": deleted, "in_place": in_place,

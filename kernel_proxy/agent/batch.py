@@ -18,6 +18,10 @@ from _jupyterlite_torch_size import human_size
 _REASONS = (values.Untransferable, Failure, torch.cuda.OutOfMemoryError)
 
 
+def _no_name(value):
+    return None
+
+
 class Batch:
     """The tensors of one export, each once however often it occurs."""
 
@@ -27,6 +31,7 @@ class Batch:
         self._limit = limit
         self._holds = holds
         self._asked = True
+        self._name_of = _no_name
         self.tensors = []
         # What the user's code knows each of them as: several objects where they share all of their
         # memory, none for a part of a value.
@@ -37,11 +42,12 @@ class Batch:
         # other one takes that ID.
         self._met = {}
 
-    def encode(self, value, asked=True):
+    def encode(self, value, asked=True, name_of=_no_name):
         """Return the tree of `value`, its tensors added to the batch; all of them or, when one
         fails, none. Raises Untransferable for what stays without a word, else Failure, which a table
-        larger than AUTO_BYTES is that nobody has `asked` for."""
-        self._asked = asked
+        larger than AUTO_BYTES is that nobody has `asked` for. `name_of(value)` returns the name under
+        which the page has a tensor, array or table, None for one that it has not."""
+        self._asked, self._name_of = asked, name_of
         before, keys, met = len(self.tensors), dict(self._keys), dict(self._met)
         try:
             return values.encode(value, self._leaf)
@@ -58,6 +64,8 @@ class Batch:
     def _leaf(self, value):
         if (tree := forms.plain_value(value)) is not None:
             return tree
+        if (name := self._name_of(value)) is not None:
+            return {"name": name}
         numpy = sys.modules.get("numpy")
         if id(value) not in self._met:
             if isinstance(value, torch.Tensor):

@@ -24,7 +24,7 @@ from IPython import get_ipython
 OWN_MEMORY_BYTES = 2**20
 
 
-def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
+def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None, page=None):
     """Define names here: `trees` of values whose tensors are in the safetensors file at `path`,
     those of a floating-point dtype to be of `dtype`.
 
@@ -62,7 +62,8 @@ def import_(trees, device=(), imports=(), delete=(), path=None, dtype=None):
         if name in devices:
             value = _to(value, devices[name], name)
         namespace[name] = value
-        exchanged[name] = Known(value)
+        # In another dtype it is not what the page has.
+        exchanged[name] = Known(value, page if dtype is None else None)
     return {"conflict": conflicts}
 
 

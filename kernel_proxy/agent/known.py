@@ -25,9 +25,13 @@ CODES = {dtype: safetensors.CODES[name] for name, dtype in TYPES.items()}
 
 
 class Known:
-    """What a name was when both sides last agreed on it, cheap enough to compare after a cell."""
+    """What a name was when both sides last agreed on it, cheap enough to compare after a cell.
 
-    def __init__(self, value):
+    `page`: which page it was that has it, None for none.
+    """
+
+    def __init__(self, value, page=None):
+        self.page = page
         self.identity = id(value)
         try:
             self.alive = weakref.ref(value)
@@ -165,3 +169,27 @@ def changed(name, value):
     """True if an exchanged name's value is not what both sides had."""
     known = exchanged[name]
     return not known.is_same_object(value) or known.fingerprint != fingerprint(value)
+
+
+class OnPage:
+    """The values that a page has under these names, unless a cell of this or another page has changed
+    them."""
+
+    def __init__(self, page, names):
+        namespace = get_ipython().user_ns
+        self._names = {}
+        for name in names:
+            known = exchanged.get(name)
+            if name in namespace and known is not None and known.page == page is not None:
+                self._names.setdefault(id(namespace[name]), []).append(name)
+
+    def name_of(self, value):
+        """Return a name under which the page has this very object, None if it has not."""
+        names = self._names.get(id(value), ())
+        return next((name for name in names if not changed(name, value)), None)
+
+    def forget(self, name):
+        """The value of this name comes anew."""
+        for names in self._names.values():
+            if name in names:
+                names.remove(name)

@@ -47,6 +47,7 @@ class Exchange:
                 imports=push.get("imports") or {},
                 delete=push.get("delete") or [],
                 path=path,
+                page=push.get("page"),
             )
         if misfits := outcome.get("misfits"):
             raise PatchRefused(f"The server no longer has what was sent of {', '.join(misfits)}.")
@@ -58,9 +59,11 @@ class Exchange:
         release, self._exported = self._exported, []
         arguments = {
             "cell": cell,
+            "page": pull.get("page"),
             "assigned": pull.get("assigned") or [],
             "stale": pull.get("stale") or [],
             "mentioned": pull.get("mentioned"),
+            "current": pull.get("current") or [],
             "expressions": pull.get("expressions") or {},
             "eager": min(int(pull.get("eager") or 0), MAX_EAGER_BYTES),
             "limit": int(pull.get("limit") or 0),

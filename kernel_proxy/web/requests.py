@@ -28,11 +28,20 @@ _CONTENT: dict[str, dict[str, type]] = {
         **_EXPORT,
     },
 }
-_PUSH = {"values": dict, "device": dict, "dtype": str, "imports": dict, "delete": list}
+_PUSH = {
+    "page": str,
+    "values": dict,
+    "device": dict,
+    "dtype": str,
+    "imports": dict,
+    "delete": list,
+}
 _PULL = {
+    "page": str,
     "assigned": list,
     "stale": list,
     "mentioned": list,
+    "current": list,
     "expressions": dict,
     "hold": int,
     "dropped": list,

@@ -198,3 +198,29 @@ def test_what_was_changed_here_while_a_job_ran_stays(notebook, gate, capfd):
     assert notebook.torch("x.tolist(), y.tolist(), z.tolist()") == (
         [7, 1, 1], [5, 5, 5], [2, 2, 2]
     )  # fmt: skip
+
+
+def test_behind_a_job_nothing_is_taken_for_what_is_here(notebook, gate, monkeypatch):
+    code, end = gate
+    pulls, channel = [], type(notebook.connection.channel)
+    execute = channel.execute
+
+    def note(self, code, metadata, *others):
+        pulls.append(metadata["torch"]["pull"]["current"])
+        return execute(self, code, metadata, *others)
+
+    monkeypatch.setattr(channel, "execute", note)
+    notebook.names["x"] = np.ones(3)
+    job = notebook.torch(f"{code}\nx = x + 1", "--bg")
+
+    async def behind():
+        cell = asyncio.ensure_future(notebook.notebook.run_cell("", "y = x"))
+        await asyncio.sleep(0)
+        end()
+        await asyncio.gather(job, cell)
+
+    notebook.wait(behind())
+    assert notebook.names["y"].tolist() == [2, 2, 2]
+    notebook.torch("z = x")
+    assert notebook.names["z"] is notebook.names["x"]
+    assert pulls == [[], [], ["x"]]

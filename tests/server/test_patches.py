@@ -35,7 +35,7 @@ class Line:
     def both_have(self, x):
         """Give both sides `x`, in a memory of its own."""
         self.names["x"] = x
-        self.notebook.torch("old = x", "-i x")
+        self.notebook.torch("old = x", "-i x --no-auto")
         return x
 
     def assert_equal(self, name="x"):

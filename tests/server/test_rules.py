@@ -485,6 +485,45 @@ def test_output_expressions_are_read_by_the_next_cell(notebook):
     same(notebook.names["part"], np.arange(3, dtype="f4"))
 
 
+def test_a_second_name_of_what_is_here_is_the_same_object(notebook):
+    x = notebook.names["x"] = np.ones(3)
+    notebook.torch("y = x; pair = {'x': x, 'z': x + 1}; on_cpu = x.to('cpu'); keyed = {x: 1}")
+    assert notebook.names["y"] is notebook.names["on_cpu"] is notebook.names["pair"]["x"] is x
+    same(notebook.names["pair"]["z"], np.full(3, 2.0))
+    assert "keyed" not in notebook.names
+    notebook.torch("y += 1; other = x; x = torch.zeros(2)")
+    assert notebook.names["other"] is notebook.names["y"] is x
+    same(x, np.full(3, 2.0))
+    same(notebook.names["x"], np.zeros(2, "f4"))
+
+
+def test_a_second_name_of_what_stays_there_is_not_what_is_here(notebook, open_notebook):
+    x = notebook.names["x"] = np.ones(3)
+    notebook.torch("x")
+    notebook.torch("x = torch.empty(2, device='meta')")
+    assert notebook.names["x"] is x
+    notebook.torch("y = x")
+    assert "y" not in notebook.names
+    # Another page has it since.
+    notebook.torch("x = torch.zeros(3)")
+    other = open_notebook(notebook.page.session)
+    other.torch("x = torch.full((3,), 2.)")
+    notebook.torch("z = x")
+    same(notebook.names["z"], np.full(3, 2, "f4"))
+
+
+def test_what_was_changed_here_is_not_lost_to_a_change_aside(notebook, capsys):
+    notebook.torch("x = torch.zeros(3); _step = x.add_; gone = x")
+    notebook.local("x = x + 5; del gone")
+    notebook.torch("_step(1)")
+    same(notebook.names["x"], np.full(3, 5, "f4"))
+    assert "gone" not in notebook.names
+    assert "`x` was changed here and on the server" in capsys.readouterr().err
+    assert notebook.torch("x.sum().item()") == 15
+    with pytest.raises(NameError):
+        notebook.torch("gone")
+
+
 def test_no_auto_exchanges_nothing(notebook):
     notebook.names["x"] = 1
     with pytest.raises(NameError):

@@ -49,6 +49,8 @@ class Cell:
         self._dropped = []
         # Of a job: what both sides had when it began.
         self._before = {}
+        # Values that came, by their ID, and what is in their place here.
+        self._overwritten = {}
         self._replied = False
         self._questions = Questions(self._connection, output, self.stop)
 
@@ -72,12 +74,13 @@ class Cell:
         if self._options.background is not None:
             # A cell that queues behind reads what this one is going to assign.
             for name in self._assigned:
-                self._ledger.agree(name)
+                self._ledger.leave(name)
             self._before = self._ledger.agreed()
 
     async def _send(self, patches):
         """Send what the cell needs, and the cell."""
         names, automatic = self._names, self._options.auto
+        background = self._options.background is not None
         # Of the kernel that has what is not sent now.
         generation = self._connection.channel.welcome["session"]["generation"]
         push = self._push = await self._prepare(names.reads if automatic else (), patches)
@@ -95,17 +98,22 @@ class Cell:
         self._dropped += self._ledger.source.take_dropped()
         eager = self._notebook.eager if self._options.eager is None else self._options.eager
         deleted = [name for name in names.deleted if not name.startswith("_")]
+        # While a job's values come, those from here may become others.
+        jobs = self._notebook.jobs.values()
+        settled = automatic and not background and all(job.done() for job in jobs)
         pull = {
+            "page": self._ledger.page,
             "assigned": [*assigned, *deleted] if automatic else [],
             "stale": [name for name in assigned if self._is_stale(name)] if automatic else [],
             "mentioned": list(names.mentioned) if automatic else None,
+            "current": self._ledger.current(push, names.reads) if settled else [],
             "expressions": self._options.fetch,
             "eager": EAGER_BYTES if eager is None else eager,
             "limit": MAX_ARRAY_BYTES,
             "hold": eager or 0,
             "dropped": self._dropped,
         }
-        described = described if push else None
+        described = {**described, "page": self._ledger.page} if push else None
         metadata = {"torch": {"generation": generation, "push": described, "pull": pull}}
         identifier = self._notebook.message_id(self.output.message_id)
         self.request = channel.execute(self._source.code, metadata, buffers, identifier)
@@ -142,7 +150,7 @@ class Cell:
         self._raise_if_not_run(reply)
         if not self._options.auto:
             for name in (*self._assigned, *self._names.deleted):
-                self._ledger.agree(name)
+                self._ledger.leave(name)
         value, problems = await self._bring_back(reply)
         content = reply.content
         self.output.hand_payloads(content.get("payload") or ())
@@ -227,15 +235,15 @@ class Cell:
     async def _bring_back(self, reply):
         described = reply.metadata["torch"]
         if "failure" in described or "values" not in described:
-            # Whatever they are there now, the values from here are not to be sent in their place.
             for name in self._assigned:
-                self._ledger.agree(name)
+                self._ledger.leave(name)
             if self._interrupted and "failure" in described:
                 raise stopped_here("stopped while values came back; they are on the server.")
             reason = described.get("failure")
             problem = f"The values of this cell did not come back: {reason}"
             return None, [problem] if reason else []
-        values = Values(described, reply.buffers, self._ledger.source)
+        namespace = self._notebook.shell.user_ns
+        values = Values(described, reply.buffers, self._ledger.source, namespace)
         stopped = None
         if values.lacks:
             fetching = values.fetch(self._notebook, self.output)
@@ -246,24 +254,31 @@ class Cell:
                 stopped = error
         problems = list(described["errors"].values())
         self._keep_newer(described)
-        for name, tree in described["values"].items():
+        in_place = described["in_place"]
+
+        def last(name):
+            return name not in in_place, isinstance(namespace.get(name), RemoteArray)
+
+        # First what other names may be given as well.
+        for name in sorted(described["values"], key=last):
+            tree = described["values"][name]
             self.output.say(name, tree)
             try:
-                await self._assign(name, values.decode(tree), name in described["in_place"])
+                await self._assign(name, values.decode(tree), name in in_place)
             except (KeyError, TransferError, _tables.Unfit) as missing:
                 reason = values.failed.get(missing.args[0], missing)
                 if isinstance(reason, _tables.Missing) and name not in self._options.fetch:
                     self.output.write(f"`{name}` stays on the server: {reason}.\n", "stderr")
                 else:
                     problems.append(_reason(name, reason))
-            if self._options.fetch.get(name, name) == name:
-                # A value that did not arrive is the server's, so that the old one here is not sent.
-                self._ledger.agree(name, values.checksums)
+                self._ledger.leave(name)
             else:
-                # That of an expression has this name here only.
+                self._ledger.agree(name, values.checksums)
+            if self._options.fetch.get(name, name) != name:
+                # The value of an expression has this name here only.
                 self._ledger.disagree([name])
         for name in described["kept"]:
-            self._ledger.agree(name)
+            self._ledger.leave(name)
         for name in described["deleted"]:
             self._notebook.shell.user_ns.pop(name, None)
             self._ledger.disagree([name])
@@ -279,29 +294,38 @@ class Cell:
         return self._result(described, values), problems
 
     def _keep_newer(self, described):
-        """Leave out what was changed here, or by a later cell, while the job ran."""
-        for name, before in self._before.items():
-            kinds = [kind for kind in ("values", "kept", "deleted") if name in described[kind]]
-            asked = name in self._options.fetch
-            if not kinds or asked or not self._ledger.has_moved_on(name, before):
+        """Leave out what was changed here: before a cell that has changed it there without naming it,
+        or, also by a later cell, while a job ran."""
+        came = dict.fromkeys([*described["values"], *described["kept"], *described["deleted"]])
+        named = {*self._names.assigned, *self._names.reads, *self._options.fetch}
+        for name in came:
+            if name in self._before and name not in self._options.fetch:
+                if not self._ledger.has_moved_on(name, self._before[name]):
+                    continue
+                text = f"`{name}` was changed while this job ran; the newer value stays.\n"
+                self.output.write(text, "stderr")
+            elif name not in named and self._ledger.is_stale(name):
+                if name in self._notebook.shell.user_ns:
+                    described["conflict"].append(name)
+                self._ledger.differ(name)
+            else:
                 continue
-            for kind in kinds:
-                if kind == "values":
-                    del described[kind][name]
-                else:
-                    described[kind].remove(name)
-            text = f"`{name}` was changed while this job ran; the newer value stays.\n"
-            self.output.write(text, "stderr")
+            described["values"].pop(name, None)
+            for kind in ("kept", "deleted"):
+                described[kind] = [other for other in described[kind] if other != name]
 
     async def _assign(self, name, value, in_place):
         namespace = self._notebook.shell.user_ns
+        came = value
         if in_place and isinstance(value, RemoteArray):
             # Another name here may be for the same array, and is to follow.
             old = namespace.get(name)
             if isinstance(old, np.ndarray) and sys.getrefcount(old) > _NOT_SHARED:
                 value = await value
-        if not in_place or not _overwrite(namespace.get(name), value):
-            namespace[name] = value
+        if in_place and _overwrite(namespace.get(name), value):
+            self._overwritten[id(came)] = came, namespace[name]
+        else:
+            _, namespace[name] = self._overwritten.get(id(came), (came, value))
 
     def _result(self, described, values):
         tree = described.get("result")

@@ -184,8 +184,8 @@ CONTAINERS = {
     ),
     "shared": Rule(
         "a tensor or array that occurs more than once",
-        "sent once, and one object; also an array of 1 MiB or more that the server has under another "
-        "name",
+        "sent once, and one object; also a tensor that the page has under another name, and an array of "
+        "1 MiB or more that the server has under another one",
     ),
     "table": Rule(
         "a table: DataFrame and Series of pandas and polars; Table, RecordBatch, ChunkedArray and "

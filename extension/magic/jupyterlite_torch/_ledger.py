@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import secrets
 import types
 
 import numpy as np
@@ -55,9 +56,13 @@ class Ledger:
 
     def reset(self):
         """Forget everything: the remote kernel is a new one."""
+        #: Whose values the kernel has, which other pages may change as well.
+        self.page = secrets.token_urlsafe(12)
         self.functions = {}
         # Name to the fingerprint of the local value then; None where there was none.
         self._agreed = {}
+        # Names whose values the page has not: they stay there, or are on their way.
+        self._there = set()
         # Name to that of what was fetched and that of its handle, which both sides had before.
         self._fetched = {}
         self._imports = {}
@@ -170,11 +175,20 @@ class Ledger:
         if self._imports.get(name) != origin:
             push.imports[name] = origin
 
+    def current(self, push, names):
+        """Return those of `names`, for which a Push was prepared, whose values both sides have once the
+        server has taken it."""
+        gone = {*push.passing, *push.delete, *(self._there - push.fingerprints.keys())}
+        agreed = self._agreed | push.fingerprints
+        # Of what can not travel an identity is noted.
+        return [name for name in names if name not in gone and isinstance(agreed.get(name), str)]
+
     # --- After a cell ----------------------------------------------------------------------------
 
     def pushed(self, push):
         """Note that the server has taken a Push."""
         self._agreed.update(push.fingerprints)
+        self._there.difference_update(push.fingerprints)
         self._imports.update(push.imports)
         for name in (*push.delete, *push.passing):
             self._agreed.pop(name, None)
@@ -182,8 +196,8 @@ class Ledger:
     def refused(self, push):
         """Note that the server has taken nothing of a Push that was noted as `pushed`."""
         self.disagree(push.fingerprints, push.imports)
-        # What is to be deleted there is what this page knows to be there.
-        self._agreed.update(dict.fromkeys(push.delete, ""))
+        for name in push.delete:
+            self.differ(name)
 
     def disagree(self, names, imports=()):
         """Note that it is not known what the server has under these names."""
@@ -192,13 +206,24 @@ class Ledger:
         for alias in imports:
             self._imports.pop(alias, None)
 
+    def differ(self, name):
+        """Note that the server has something else under this name than the page, or than nothing."""
+        self._agreed[name] = ""
+
     def agree(self, name, checksums=None):
-        """Note that page and server now have the same under `name`, or that the server's stays.
+        """Note that page and server now have the same under `name`.
 
         `checksums` are those of arrays that are known already, by the array's id.
         """
+        self._there.discard(name)
         self._imports.pop(name, None)
         self._agreed[name] = self._state(name, checksums)
+
+    def leave(self, name):
+        """Note that the server has a value under `name` which stays there, and that what is here is not
+        to be sent in its place."""
+        self.agree(name)
+        self._there.add(name)
 
     def fetched(self, name, checksums):
         """Note that arrays have taken the place of the handles under `name`, on which both sides

@@ -1,6 +1,7 @@
 """Values on their way: a push's arrays up to the server, a cell's tensors down into NumPy."""
 
 import secrets
+import types
 
 from . import _arrays, _progress, _safetensors, _tables, _values
 from ._download import Sink
@@ -15,6 +16,7 @@ EAGER_BYTES = 2**20
 _REQUEST_BYTES = 2**16
 #: NumPy on a 32-bit machine, which the browser's Python is, has no larger array, in bytes.
 MAX_ARRAY_BYTES = 2**31 - 1
+_NOTHING = types.MappingProxyType({})
 
 
 async def send(push, connection, output=None):
@@ -111,10 +113,12 @@ async def _value(reply, name, notebook, source, output):
 
 
 class Values:
-    """What came back with a reply: `metadata.torch` of protocol.md, decoded by name."""
+    """What came back with a reply: `metadata.torch` of protocol.md, decoded by name. `namespace` has what
+    is here already."""
 
-    def __init__(self, described, buffers, source):
+    def __init__(self, described, buffers, source, namespace=_NOTHING):
         self.described = described
+        self._namespace = namespace
         self._arrays = {}
         self._names = None
         self._trees = [*described["values"].values(), described.get("result")]
@@ -237,6 +241,8 @@ class Values:
     def _leaf(self, kind, key):
         if kind in _values.COMPOSITE:
             return _arrays.compose(kind, key)
+        if kind == "name":
+            return self._namespace[key]
         if key in self.failed:
             raise KeyError(key)
         array = self._arrays[key]

@@ -109,7 +109,7 @@ def _can_be_key(tree):
     ((kind, content),) = tree.items()
     if kind in ("tuple", "frozenset", "namedtuple"):
         return all(map(_can_be_key, content[2] if kind == "namedtuple" else content))
-    return kind not in ("tensor", "array", "sparse", "masked", "arrow", "noted")
+    return kind not in ("tensor", "array", "sparse", "masked", "arrow", "noted", "name")
 
 
 _DICTS = frozenset({dict, OrderedDict, defaultdict, Counter})
