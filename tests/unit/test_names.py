@@ -92,6 +92,14 @@ def test_a_name_that_is_given_something_else_holds_no_function():
     assert set(analyze("f, g, x", first.functions).reads) == {"f", "g", "x"}
 
 
+def test_functions_that_call_each_other_end():
+    names = [f"f{n}" for n in range(40)]
+    cell = "\n".join(
+        f"def {name}(): return {' + '.join(f'{each}()' for each in names)} + k" for name in names
+    )
+    assert set(analyze("f0()", analyze(cell).functions).reads) == {*names, "k"}
+
+
 def test_recursive_functions_end():
     first = analyze("def even(n): return odd(n)\ndef odd(n): return even(n) + k")
     assert "k" in analyze("even(2)", first.functions).reads

@@ -73,18 +73,22 @@ class _Walk(ast.NodeVisitor):
 
     # --- Names -----------------------------------------------------------------------------------
 
-    def load(self, name, seen=()):
+    def load(self, name, seen=None):
         if any(name in mask for mask in self._masks):
             return
         self.names.mentioned[name] = None
         if name not in self.bound:
             self.names.reads[name] = None
         deferred = self.names.functions.get(name)
+        # Each function once, however many ways lead to it.
+        seen = set() if seen is None else seen
         if deferred and name not in seen:
+            seen.add(name)
             self._mentioned |= deferred
-            self._call(deferred, (*seen, name))
+            self._call(deferred, seen)
 
-    def _call(self, deferred, seen=()):
+    def _call(self, deferred, seen=None):
+        seen = set() if seen is None else seen
         for read in sorted(deferred.reads):
             self.load(read, seen)
         for write in sorted(deferred.writes):
