@@ -21,6 +21,7 @@ from _jupyterlite_torch_export import release as take_back
 from _jupyterlite_torch_failure import Failure, TooLarge
 from _jupyterlite_torch_incoming import import_
 from _jupyterlite_torch_known import Known, OnPage, changed, exchanged, touched
+from _jupyterlite_torch_size import human_size
 from _jupyterlite_torch_use import use
 from IPython import get_ipython
 
@@ -113,6 +114,11 @@ def export(cell, **pull):
     return _exports[cell]
 
 
+#: Why a plain value stays.
+_LARGE = (
+    f"it has more than the {values.MOST_ITEMS:,} items, or {human_size(values.MOST_TEXT)} of text, that "
+    "come by themselves; `%%torch -o NAME` brings it"
+)
 #: What was exported last, by the ID of its cell.
 _exports = {}
 
@@ -162,10 +168,15 @@ def _export(
             continue
         if known is not None and known.is_same_object(value):
             in_place.append(name)
-        exchanged[name] = Known(value, page)
+        is_asked = dict(expressions).get(name) == name
+        large = not is_asked and values.is_large(value)
+        exchanged[name] = Known(value, page, large)
         on_page.forget(name)
+        if large:
+            kept.append(name)
+            notes[name] = _LARGE.replace("NAME", name)
+            continue
         try:
-            is_asked = dict(expressions).get(name) == name
             trees[name] = batch.encode(value, is_asked, on_page.name_of)
         except values.Untransferable:
             kept.append(name)

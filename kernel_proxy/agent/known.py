@@ -27,17 +27,18 @@ CODES = {dtype: safetensors.CODES[name] for name, dtype in TYPES.items()}
 class Known:
     """What a name was when both sides last agreed on it, cheap enough to compare after a cell.
 
-    `page`: which page it was that has it, None for none.
+    `page`: which page it was that has it, None for none. A `large` one no page has, and what is in it
+    is not looked at.
     """
 
-    def __init__(self, value, page=None):
-        self.page = page
+    def __init__(self, value, page=None, large=False):
+        self.page, self.large = page, large
         self.identity = id(value)
         try:
             self.alive = weakref.ref(value)
         except TypeError:
             self.alive = None
-        self.fingerprint = fingerprint(value)
+        self.fingerprint = None if large else fingerprint(value)
         self.version = None if self.fingerprint is None else version(value)
 
     def is_same_object(self, value):
@@ -168,6 +169,8 @@ def touched(name):
 def changed(name, value):
     """True if an exchanged name's value is not what both sides had."""
     known = exchanged[name]
+    if known.large and known.is_same_object(value) and values.is_large(value):
+        return False
     return not known.is_same_object(value) or known.fingerprint != fingerprint(value)
 
 

@@ -524,6 +524,37 @@ def test_what_was_changed_here_is_not_lost_to_a_change_aside(notebook, capsys):
         notebook.torch("gone")
 
 
+LARGE_VALUES = {
+    "records": "[{'id': n, 'text': str(n)} for n in range(100_000)]",
+    "numbers": "list(range(200_001))",
+    "text": "'a' * (8 * 2**20 + 1)",
+    "texts": "['a' * 2**20, {'b': (b'b' * 2**23,)}]",
+}
+
+
+@pytest.mark.parametrize("name", LARGE_VALUES)
+def test_large_plain_values_stay_with_a_word(notebook, capsys, name):
+    notebook.torch(f"{name} = {LARGE_VALUES[name]}")
+    assert name not in notebook.names
+    word = f"`{name}` stays on the server: it has more than the 200,000 items, or 8 MiB of text"
+    assert capsys.readouterr().err.count(word) == 1
+    # It is said once, and looked at no more.
+    notebook.torch(f"size = len({name})")
+    assert not capsys.readouterr().err
+    notebook.torch("1", f"-o {name}")
+    assert notebook.names[name] == eval(LARGE_VALUES[name])
+
+
+def test_a_list_that_grows_large_stays_from_then_on(notebook, capsys):
+    notebook.torch("seen = [0] * 200_000")
+    here = notebook.names["seen"]
+    notebook.torch("seen.append(1)")
+    assert len(here) == 200_000 and notebook.torch("len(seen)") == 200_001
+    assert capsys.readouterr().err.count("`seen` stays on the server") == 1
+    notebook.torch("del seen[5:]")
+    assert notebook.names["seen"] is here and here == [0] * 5
+
+
 def test_no_auto_exchanges_nothing(notebook):
     notebook.names["x"] = 1
     with pytest.raises(NameError):

@@ -7,7 +7,14 @@ from collections import OrderedDict, namedtuple
 
 import pytest
 
-from jupyterlite_torch._values import Untransferable, decode, encode
+from jupyterlite_torch._values import (
+    MOST_ITEMS,
+    MOST_TEXT,
+    Untransferable,
+    decode,
+    encode,
+    is_large,
+)
 
 Point = namedtuple("Point", "x y")
 
@@ -86,3 +93,42 @@ def test_same_list_twice_is_no_cycle():
 def test_what_is_no_tree_is_refused(tree):
     with pytest.raises(ValueError, match="a tree is"):
         decode(tree, lambda kind, content: None)
+
+
+class Odd(tuple):
+    """One whose own methods are of no use."""
+
+    def __len__(self):
+        raise ValueError
+
+    __iter__ = __len__
+
+
+def test_large_values():
+    most, text = MOST_ITEMS, "a" * MOST_TEXT
+    for value in ([0] * most, text, [text], Odd((1, 2)), {1: {2: [3]}}, None):
+        assert not is_large(value)
+    pair = namedtuple("Pair", "left right")
+    doubled = [0]
+    for _ in range(40):
+        doubled = [doubled, doubled]
+    for value in (
+        [0] * (most + 1),
+        [[0] * most],
+        dict.fromkeys(range(most + 1)),
+        frozenset(range(most + 1)),
+        pair([0] * most, 1),
+        text + "a",
+        [text, b"a"],
+        {text: "a"},
+        Odd(([0] * most,)),
+        doubled,
+    ):
+        assert is_large(value)
+
+
+def test_of_what_contains_itself_something_else_is_said():
+    circle, ring = [], {}
+    circle.append(circle)
+    ring["a"] = [ring] * 3
+    assert not is_large(circle) and not is_large(ring)

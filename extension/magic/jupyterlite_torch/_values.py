@@ -17,6 +17,10 @@ MAX_DEPTH = 100
 _EXACT_INT = 2**53
 
 
+#: So many items of containers, and so many characters and bytes, come from the server by themselves.
+MOST_ITEMS, MOST_TEXT = 200_000, 8 * 2**20
+
+
 class Untransferable(TypeError):
     """A value, or something inside it, has no place in a tree. `args[0]` says what and where."""
 
@@ -92,6 +96,31 @@ def _encode(value, leaf, path, inside):
     return items if kind is list else {kind.__name__: items}
 
 
+def is_large(value):
+    """True for a plain value of more than MOST_ITEMS items or MOST_TEXT characters, without a look at
+    the rest. What is nested too deep is not: of that there is something else to say."""
+    items = text = 0
+    pending = [(value, 0)]
+    while pending:
+        value, depth = pending.pop()
+        kind = type(value)
+        if issubclass(kind, tuple):
+            # Without the methods that a subclass has for this.
+            value = tuple.__getitem__(value, slice(None))
+        if kind in _TEXTS:
+            text += len(value)
+        elif kind in _CONTAINERS or issubclass(kind, tuple):
+            items += len(value)
+            if depth == MAX_DEPTH:
+                return False
+            if items <= MOST_ITEMS:
+                parts = [*value, *value.values()] if kind in _DICTS else value
+                pending += [(part, depth + 1) for part in parts if type(part) not in _SMALL]
+        if items > MOST_ITEMS or text > MOST_TEXT:
+            return True
+    return False
+
+
 #: What is said of a dataclass, as of all kinds in _kinds.py.
 DATACLASS_NOTE = "is a dataclass: a dict of its fields travels"
 
@@ -114,6 +143,8 @@ def _can_be_key(tree):
 
 _DICTS = frozenset({dict, OrderedDict, defaultdict, Counter})
 _CONTAINERS = _DICTS | {list, tuple, set, frozenset}
+_TEXTS = frozenset({str, bytes, bytearray})
+_SMALL = frozenset({type(None), bool, int, float, complex})
 
 
 def _fields(value):
