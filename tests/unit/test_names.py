@@ -88,8 +88,10 @@ def test_what_holds_functions_does_what_they_do(cell, later):
 
 
 def test_a_name_that_is_given_something_else_holds_no_function():
-    first = analyze("f = lambda: k\nf = 1\ng = lambda: k\ndel g\nx = 1")
-    assert set(analyze("f, g, x", first.functions).reads) == {"f", "g", "x"}
+    cell = "f = lambda: k\nf = 1\ng = lambda: k\ndel g\nx = 1\nclass A:\n    h = lambda self: k"
+    first = analyze(cell)
+    assert set(analyze("f, g, x, h", first.functions).reads) == {"f", "g", "x", "h"}
+    assert "k" in analyze("A().h()", first.functions).reads
 
 
 def test_functions_that_call_each_other_end():

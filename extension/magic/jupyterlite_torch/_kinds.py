@@ -102,7 +102,8 @@ TORCH_KINDS = {
     "sparse": Rule(
         "sparse COO, CSR, CSC and BSR of two dimensions",
         "a `scipy.sparse` array of the same layout, with the same duplicates; `float16` in it as "
-        "`float32`. The first one loads scipy; a page that has none gets a dense array",
+        "`float32`. The first one loads scipy; a page that has none gets a dense array, and "
+        "`-o d=s.to_dense()` brings one",
     ),
     "dense": Rule(
         "sparse BSC, with batches, with dense dimensions, or not of two dimensions",

@@ -73,8 +73,12 @@ class _Walk(ast.NodeVisitor):
 
     # --- Names -----------------------------------------------------------------------------------
 
+    def _is_masked(self, name):
+        """True for a name of a scope inside of the cell's."""
+        return any(name in mask for mask in self._masks)
+
     def load(self, name, seen=None):
-        if any(name in mask for mask in self._masks):
+        if self._is_masked(name):
             return
         self.names.mentioned[name] = None
         if name not in self.bound:
@@ -96,7 +100,7 @@ class _Walk(ast.NodeVisitor):
             self.names.assigned[write] = None
 
     def store(self, name):
-        if any(name in mask for mask in self._masks):
+        if self._is_masked(name):
             return
         self.bound.add(name)
         self.names.assigned[name] = None
@@ -128,7 +132,7 @@ class _Walk(ast.NodeVisitor):
 
     def _hold(self, name, deferred):
         """A name can do later what the functions do that it was given."""
-        if deferred:
+        if deferred and not self._is_masked(name):
             self.names.functions[name] = self.names.functions.get(name, Deferred()) | deferred
 
     def visit_Expr(self, node):
