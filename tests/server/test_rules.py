@@ -555,6 +555,27 @@ def test_a_list_that_grows_large_stays_from_then_on(notebook, capsys):
     assert notebook.names["seen"] is here and here == [0] * 5
 
 
+def test_what_a_cell_only_names_stays_as_it_is_here(notebook):
+    notebook.torch("x = {'n': 2}; y = 1")
+    notebook.local("del x['n']; y = 7")
+    notebook.torch("if not True: x = {'n': 3}")
+    with pytest.raises(ZeroDivisionError):
+        notebook.torch("1 / 0\ny = 1")
+    assert notebook.names["x"] == {} and notebook.names["y"] == 7
+    assert notebook.torch("x, y") == ({}, 7)
+    notebook.names["y"] = 8
+    notebook.torch("y = 7")
+    assert notebook.names["y"] == 7
+
+
+def test_what_a_fresh_page_only_names_stays_on_the_server(notebook, open_notebook):
+    notebook.torch("model = torch.nn.Linear(2, 3); x = 5")
+    fresh = open_notebook(notebook.page.session)
+    fresh.names["x"] = 6
+    fresh.torch("if not True: model = x = None")
+    assert fresh.torch("model.out_features") == 3
+
+
 def test_no_auto_exchanges_nothing(notebook):
     notebook.names["x"] = 1
     with pytest.raises(NameError):

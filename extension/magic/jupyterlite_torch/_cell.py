@@ -86,6 +86,11 @@ class Cell:
         push = self._push = await self._prepare(names.reads if automatic else (), patches)
         if self._notebook.device != "cpu":
             push.device = {**dict.fromkeys(push.values, self._notebook.device), **push.device}
+        assigned = self._assigned
+        stale = [name for name in assigned if self._is_stale(name)] if automatic else []
+        # What the server has of these is no value any more. Whatever it has of them afterwards the cell
+        # has assigned, and not only named, as in a branch or behind an error.
+        push.delete += [name for name in stale if self._ledger.has_known(name)]
         channel = self._connection.channel
         sending = send(push, self._connection, self.output)
         if push.arrays.arrays:
@@ -94,7 +99,6 @@ class Cell:
             )
             sending = unless(self._stopped, sending, text)
         described, buffers = await sending
-        assigned = self._assigned
         self._dropped += self._ledger.source.take_dropped()
         eager = self._notebook.eager if self._options.eager is None else self._options.eager
         deleted = [name for name in names.deleted if not name.startswith("_")]
@@ -104,7 +108,7 @@ class Cell:
         pull = {
             "page": self._ledger.page,
             "assigned": [*assigned, *deleted] if automatic else [],
-            "stale": [name for name in assigned if self._is_stale(name)] if automatic else [],
+            "stale": stale,
             "mentioned": list(names.mentioned) if automatic else None,
             "current": self._ledger.current(push, names.reads) if settled else [],
             "expressions": self._options.fetch,

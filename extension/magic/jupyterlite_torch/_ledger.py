@@ -246,6 +246,10 @@ class Ledger:
         """True if the page's value of `name` is not the one that both sides last had."""
         return name not in self._agreed or self._agreed[name] != self._state(name)
 
+    def has_known(self, name):
+        """True if both sides have agreed on `name` since this page knows the kernel."""
+        return name in self._agreed
+
     def _state(self, name, checksums=None):
         value = self.namespace.get(name, _MISSING)
         return None if value is _MISSING else _fingerprint(value, checksums or {})
