@@ -71,6 +71,8 @@ class RawChannel:
         """Send a cell, which brings back `assigned=[NAME]`; return its ID."""
         pull = {"assigned": [], "stale": [], "mentioned": [], "eager": 2**20, "limit": 0} | pull
         content = {"code": code, "silent": False, "allow_stdin": allow_stdin}
+        # As a page does. Else a kernel drops also what comes within a moment after an error.
+        content["stop_on_error"] = False
         metadata = {"torch": {"push": None, "pull": pull}} if torch else {}
         return self.request(
             "shell", "execute_request", content, metadata=metadata, identifier=identifier
