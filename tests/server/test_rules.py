@@ -576,6 +576,16 @@ def test_what_a_fresh_page_only_names_stays_on_the_server(notebook, open_noteboo
     assert fresh.torch("model.out_features") == 3
 
 
+def test_what_changes_aside_comes_to_a_fresh_page(notebook, open_notebook):
+    notebook.torch("x = torch.zeros(3); y = torch.zeros(3); _steps = [x.add_, y.add_]")
+    fresh = open_notebook(notebook.page.session)
+    fresh.names["y"] = 5
+    fresh.torch("for _step in _steps: _step(1)")
+    same(fresh.names["x"], np.ones(3, "f4"))
+    assert fresh.names["y"] == 5
+    assert fresh.torch("x.sum().item(), y") == (3, 5)
+
+
 def test_no_auto_exchanges_nothing(notebook):
     notebook.names["x"] = 1
     with pytest.raises(NameError):

@@ -308,15 +308,22 @@ class Cell:
                     continue
                 text = f"`{name}` was changed while this job ran; the newer value stays.\n"
                 self.output.write(text, "stderr")
-            elif name not in named and self._ledger.is_stale(name):
+            elif name not in named and self._is_changed_here(name):
                 if name in self._notebook.shell.user_ns:
                     described["conflict"].append(name)
-                self._ledger.differ(name)
+                if self._ledger.has_known(name):
+                    self._ledger.differ(name)
             else:
                 continue
             described["values"].pop(name, None)
             for kind in ("kept", "deleted"):
                 described[kind] = [other for other in described[kind] if other != name]
+
+    def _is_changed_here(self, name):
+        """True if this page has another value than the server, or has deleted it; a page that is new to
+        the kernel and has none has changed nothing."""
+        known = self._ledger.has_known(name) or name in self._notebook.shell.user_ns
+        return known and self._ledger.is_stale(name)
 
     async def _assign(self, name, value, in_place):
         namespace = self._notebook.shell.user_ns
