@@ -70,8 +70,12 @@ def check(channel: str, message: dict[str, Any]) -> None:
     content["silent"] = bool(content.get("silent"))
     extras = _object("torch", message["metadata"].get("torch"))
     _check("torch", extras, {"generation": int})
-    _check("push", _object("push", extras.get("push")), _PUSH)
-    _check("pull", _object("pull", extras.get("pull")), _PULL)
+    push, pull = _object("push", extras.get("push")), _object("pull", extras.get("pull"))
+    _check("push", push, _PUSH)
+    _check("pull", pull, _PULL)
+    # The values themselves may have such a text, and arrive.
+    _check_text({**push, "values": list(push.get("values") or {})})
+    _check_text(pull)
 
 
 def _check_text(content: dict[str, Any]) -> None:

@@ -33,3 +33,24 @@ def test_a_cell_whose_reply_is_lost_ends(notebook):
         notebook.torch(LOSES_ITS_REPLY)
     assert notebook.names["x"] == 1
     assert notebook.torch("x + 1") == 2
+
+
+@pytest.mark.parametrize(
+    ("push", "pull"),
+    [
+        ({"dtype": "\ud800"}, {}),
+        ({"device": {"x": "\ud800"}}, {}),
+        ({"values": {"\ud800": 1}}, {}),
+        ({}, {"assigned": ["\ud800"]}),
+        ({}, {"expressions": {"y": "'\ud800'"}}),
+    ],
+)
+def test_what_goes_with_a_cell_is_refused(proxy, push, pull):
+    page = RawChannel(proxy)
+    page.greet()
+    content = {"code": "1 + 1", "silent": False}
+    metadata = {"torch": {"push": {"values": {"x": 1}} | push, "pull": pull}}
+    cell = page.request("shell", "execute_request", content, metadata=metadata)
+    assert "half of a character" in page.reply(cell)["msg"]["content"]["evalue"]
+    assert page.reply(page.cell("1 + 1"))["msg"]["metadata"]["torch"]["result"] == 2
+    page.shut_down()
