@@ -51,6 +51,9 @@ def call(method, arguments):
         return Reply({"ok": METHODS[method](**json.loads(arguments))})
     except Failure as failure:
         return Reply({"failure": str(failure)})
+    except Exception as error:
+        # Within a Reply: what it complains of may be half a character.
+        return Reply({"failure": f"{type(error).__name__}: {error}"})
 
 
 def describe():

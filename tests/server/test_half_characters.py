@@ -35,6 +35,17 @@ def test_a_cell_whose_reply_is_lost_ends(notebook):
     assert notebook.torch("x + 1") == 2
 
 
+def test_what_torch_says_of_a_layout_that_is_no_unicode_is_told(proxy):
+    page = RawChannel(proxy)
+    page.greet()
+    metadata = {"torch": {"push": {"values": {"x": {"sparse": ["\ud800", [1], 1]}}}, "pull": None}}
+    content = {"code": "1 + 1", "silent": False}
+    cell = page.request("shell", "execute_request", content, metadata=metadata)
+    assert "\ud800" in page.reply(cell)["msg"]["content"]["evalue"]
+    assert page.reply(page.cell("1 + 1"))["msg"]["metadata"]["torch"]["result"] == 2
+    page.shut_down()
+
+
 @pytest.mark.parametrize(
     ("push", "pull"),
     [
