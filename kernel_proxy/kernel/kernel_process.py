@@ -23,6 +23,8 @@ from .priority import Priority
 LAST_WORDS = 2000
 #: How much of it is kept, about, in bytes.
 MAX_OUTPUT_BYTES = 4 * 2**20
+#: The longest path of a socket, in bytes: macOS takes 103, Linux 107.
+LONGEST_PATH = 103
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,7 @@ class KernelProcess:
     def __init__(
         self, specs: KernelSpecManager, name: str, output: Path, folder: str | None = None
     ):
-        # Short, and so not below the state: the path of a socket has at most 107 characters.
-        self._folder = folder or tempfile.mkdtemp(prefix="jupyterlite-torch-")
+        self._folder = folder or _new_folder()
         self._manager = AsyncKernelManager(
             kernel_spec_manager=specs,
             kernel_name=name,
@@ -204,6 +205,14 @@ class KernelProcess:
 
     def _remove_folder(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _new_folder() -> str:
+    """Make a folder whose path leaves room for those of sockets: not below the state, and not where
+    TMPDIR says if that is a long one, as batch systems give them."""
+    usual = tempfile.gettempdir()
+    is_short = len(os.fsencode(f"{usual}/jupyterlite-torch-12345678/ipc-12")) <= LONGEST_PATH
+    return tempfile.mkdtemp(prefix="jupyterlite-torch-", dir=usual if is_short else "/tmp")  # noqa: S108
 
 
 def _birth(process: psutil.Process) -> str:

@@ -356,4 +356,14 @@ def test_a_kernel_that_can_not_start_says_its_last_words(tmp_path, monkeypatch):
     assert "exit code 3" in refused["message"]
     assert "no license for this machine" in refused["message"]
     page.close()
-    proxy.stop()
+
+
+def test_a_kernel_starts_where_paths_for_temporary_files_are_too_long_for_sockets(
+    start_proxy, tmp_path
+):
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    page = RawChannel(start_proxy(env={"TMPDIR": str(long)}))
+    page.greet()
+    pid_of(page)
+    page.shut_down()
