@@ -14,6 +14,8 @@ TORCH ?= torch==2.13.0
 KERNEL_TORCH ?= torch==2.4.1
 SITE = lite_site/_output
 PYTEST_ARGS ?=
+# So many files of tests run at once.
+WORKERS ?= logical
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -65,7 +67,8 @@ site: $(SITE_BUILT)
 
 test: environment chromium site
 	npm test --silent
-	$(PY) -m pytest $(wildcard tests/unit) $(wildcard tests/server) $(wildcard tests/browser) $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+		$(wildcard tests/unit) $(wildcard tests/server) $(wildcard tests/browser) $(PYTEST_ARGS)
 
 pictures: environment chromium site
 	$(PY) -m pytest tests/browser -k '$(PICTURE_TESTS)'

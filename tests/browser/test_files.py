@@ -78,6 +78,7 @@ def test_put_and_get(lab, place, artifacts):
     assert "This notebook works in /tmp" in said(lab.run_cell("%torch get text.csv"))
 
 
+@pytest.mark.alone
 def test_large_files(lab, place, watch_memory, artifacts):
     data = random.Random(1).randbytes(90 * MIB)
     (place / "large.bin").write_bytes(data)

@@ -3,6 +3,8 @@
 import re
 import statistics
 
+import pytest
+
 SLIDER = """\
 %%torch
 import ipywidgets, threading
@@ -65,6 +67,7 @@ def test_progress_bars(lab, artifacts):
     lab.page.screenshot(path=artifacts / "progress.png")
 
 
+@pytest.mark.alone
 def test_stop_takes_effect_at_once(lab):
     """From the button's command to the end of the cell, in the page's own time."""
     lab.run_cell("%%torch\nimport time")

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 MIB = 2**20
 ARRAY = 256 * MIB
 # What else may grow meanwhile. Emscripten grows the heap by up to 96 MiB more than it must.

@@ -2,6 +2,8 @@
 
 import itertools
 
+import pytest
+
 from .test_cells import outcome, source_of
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -176,6 +178,7 @@ WATCH_GAPS = """() => {
 }"""
 
 
+@pytest.mark.alone
 def test_100_000_lines_while_the_page_answers(lab, artifacts, capsys):
     lab.run_cell("%%torch\nready = 1")
     lab.page.evaluate(WATCH_GAPS)

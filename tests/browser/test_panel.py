@@ -245,6 +245,7 @@ def test_variables(lab, panel, artifacts):
     assert lab.run_cell("half.shape, str(half.dtype)").result["text/plain"] == "((100,), 'float16')"
 
 
+@pytest.mark.alone
 def test_ten_thousand_variables_scroll(lab, panel, artifacts):
     lab.run_cell("%%torch --no-auto\nfor i in range(10_000): globals()[f'v{i}'] = torch.zeros(i)")
     panel.open()

@@ -9,8 +9,18 @@ import sys
 import pytest
 from native_notebook import NativeNotebook
 from native_transport import closing
+from pages import ask
 from proxy import Proxy
 from relay import Relay
+
+#: Takes away in a kernel what the test before has assigned there.
+AS_AT_FIRST = """\
+if '_at_first' in globals():
+    for _name in globals().keys() - _at_first:
+        del globals()[_name]
+else:
+    _at_first = {*globals(), '_at_first', '_name'}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +31,10 @@ def proxy():
 
 
 @pytest.fixture
-def rng(capsys):
-    """A random generator; TEST_SEED in the environment repeats a test."""
+def rng():
+    """A random generator; TEST_SEED in the environment repeats a test that failed."""
     seed = int(os.environ.get("TEST_SEED") or secrets.randbelow(10**6))
-    with capsys.disabled():
-        print(f" TEST_SEED={seed} ", end="")
+    print(f"TEST_SEED={seed}")
     return random.Random(seed)
 
 
@@ -44,11 +53,25 @@ def loop():
     loop.close()
 
 
+@pytest.fixture(scope="module")
+def session(proxy):
+    """The session of the tests of a file that have `one_kernel`."""
+    name = secrets.token_urlsafe(12)
+    yield name
+    ask(proxy, "sessions", "DELETE", proxy.token, Torch_Session=name)
+
+
 @pytest.fixture
-def notebook(proxy, loop):
-    opened = NativeNotebook(proxy, loop)
-    yield opened
-    opened.close()
+def notebook(request, proxy, loop):
+    if request.node.get_closest_marker("one_kernel"):
+        opened = NativeNotebook(proxy, loop, request.getfixturevalue("session"))
+        opened.torch(AS_AT_FIRST)
+        yield opened
+        opened.connection.disconnect()
+    else:
+        opened = NativeNotebook(proxy, loop)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -110,9 +110,10 @@ async def _peek_until(notebook, expression, wanted):
     return value
 
 
-def test_peek_while_a_cell_runs(notebook, gate):
+def test_peek_while_a_cell_runs(notebook, gate, capfd):
     code, end = gate
     job = notebook.torch(code, "--bg")
+    notebook.wait(printed(capfd, "begun"))
     first = notebook.wait(_peek_until(notebook, "w", lambda w: w[0] > 2))
     assert first.shape == (4,) and first.dtype == np.float32
     later = notebook.wait(_peek_until(notebook, "w[0]", lambda value: value > first[0] + 3))
@@ -132,12 +133,13 @@ def test_peek_of_a_large_tensor(notebook, gate):
     assert np.array_equal(value, np.arange(10**6, dtype="f8"))
 
 
-def test_peek_of_a_large_tensor_that_the_cell_changes(notebook, gate):
+def test_peek_of_a_large_tensor_that_the_cell_changes(notebook, gate, capfd):
     """What comes is torn between two steps, as the cell's own `w.clone()` in a thread would be, but it
     arrives: it is what was copied that has been summed up."""
     code, end = gate
     code = code.replace("arange(4.0)", "zeros(2**23)").replace("time.sleep(0.01)", "pass")
     job = notebook.torch(code, "--bg train")
+    notebook.wait(printed(capfd, "begun"))
     first = notebook.wait(_peek_until(notebook, "w", lambda w: w[0] > 0))
     assert first.shape == (2**23,)
     for _ in range(4):

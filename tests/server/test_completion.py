@@ -8,6 +8,8 @@ import re
 import pytest
 from pages import ask
 
+pytestmark = pytest.mark.one_kernel
+
 
 class Writer:
     """Somebody who writes a cell of one session."""

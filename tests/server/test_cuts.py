@@ -189,7 +189,7 @@ def test_line_that_swallows_the_rest_of_a_cell_is_found_broken(
 
 @pytest.mark.parametrize("fate", [Fate(UP, 0), Fate(DOWN, 50), Fate(UP, 40, past_head=True)])
 def test_server_that_accepts_and_says_nothing(
-    start_relay, open_notebook, soon_silent, capsys, on_print, fate
+    start_relay, open_notebook, soon_silent, capsys, on_print, tmp_path, fate
 ):
     """Behind a cut come two connections that hang: in the handshake, or after it."""
     fates = iter([])
@@ -200,8 +200,13 @@ def test_server_that_accepts_and_says_nothing(
         nonlocal fates
         fates = iter([dataclasses.replace(fate, silent=True) for _ in range(2)])
         relay.cut()
+        gate.touch()
 
     on_print("begun", cut)
-    notebook.torch("print('begun', flush=True)\nprint('ended')")
+    gate = tmp_path / "gate"
+    notebook.torch(
+        "import os, time\nprint('begun', flush=True)\n"
+        f"while not os.path.exists({str(gate)!r}):\n    time.sleep(0.01)\nprint('ended')"
+    )
     assert capsys.readouterr().out == "begun\nended\n"
     assert relay.cuts == 3 and next(fates, None) is None

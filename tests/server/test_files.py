@@ -284,18 +284,15 @@ def test_cuts(proxy, client, place, start_relay, loop):
     assert not parts_in(place)
 
 
-def test_a_proxy_that_is_started_again_goes_on(tmp_path):
-    proxy = Proxy("--state", str(tmp_path / "state"), before=["env", f"--chdir={tmp_path}"])
-    try:
-        client = client_of(proxy)
-        client.part("again.bin", UPLOAD, 0, 6, b"012")
-        proxy.kill()
-        proxy.start()
-        assert client.part("again.bin", UPLOAD, 0, 6, b"")["size"] == 3
-        assert client.part("again.bin", UPLOAD, 3, 6, b"345")["complete"]
-        assert (tmp_path / "again.bin").read_bytes() == b"012345"
-    finally:
-        proxy.interrupt()
+def test_a_proxy_that_is_started_again_goes_on(start_proxy, tmp_path):
+    proxy = start_proxy("--state", str(tmp_path / "state"), before=["env", f"--chdir={tmp_path}"])
+    client = client_of(proxy)
+    client.part("again.bin", UPLOAD, 0, 6, b"012")
+    proxy.kill()
+    proxy.start()
+    assert client.part("again.bin", UPLOAD, 0, 6, b"")["size"] == 3
+    assert client.part("again.bin", UPLOAD, 3, 6, b"345")["complete"]
+    assert (tmp_path / "again.bin").read_bytes() == b"012345"
 
 
 @pytest.mark.program("nginx", "openssl")
@@ -311,29 +308,26 @@ def test_nginx_takes_the_smaller_parts_of_a_page(client, proxy, place, tmp_path,
 
 
 @pytest.mark.mount
-def test_a_disk_that_is_full(tmp_path):
+def test_a_disk_that_is_full(start_proxy, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
-    proxy = Proxy(before=[*namespaces.small(small, "4m"), "env", f"--chdir={small}"])
+    proxy = start_proxy(before=[*namespaces.small(small, "4m"), "env", f"--chdir={small}"])
     inside = namespaces.seen_by(proxy.process.pid, small)
-    try:
-        client = client_of(proxy)
-        with pytest.raises(Refusal, match=r"has room for \d+ more bytes, and `x.bin` has 6291456"):
-            client.put("x.bin", bytes(6 * MIB))
-        # It fills up midway.
-        client.part("x.bin", UPLOAD, 0, 3 * MIB, bytes(MIB))
-        with open(f"{inside}/rest", "wb", buffering=0) as file, pytest.raises(OSError):
-            while file.write(bytes(4096)):
-                pass
-        with pytest.raises(Refusal, match=r"No space left on device\); nothing of it is left") as e:
-            client.part("x.bin", UPLOAD, MIB, 3 * MIB, bytes(2 * MIB))
-        assert (e.value.reason, e.value.status) == ("full", 507)
-        assert os.listdir(inside) == ["rest"]
-        os.remove(f"{inside}/rest")
-        client.put("x.bin", bytes(3 * MIB))
-        assert os.listdir(inside) == ["x.bin"]
-    finally:
-        proxy.interrupt()
+    client = client_of(proxy)
+    with pytest.raises(Refusal, match=r"has room for \d+ more bytes, and `x.bin` has 6291456"):
+        client.put("x.bin", bytes(6 * MIB))
+    # It fills up midway.
+    client.part("x.bin", UPLOAD, 0, 3 * MIB, bytes(MIB))
+    with open(f"{inside}/rest", "wb", buffering=0) as file, pytest.raises(OSError):
+        while file.write(bytes(4096)):
+            pass
+    with pytest.raises(Refusal, match=r"No space left on device\); nothing of it is left") as e:
+        client.part("x.bin", UPLOAD, MIB, 3 * MIB, bytes(2 * MIB))
+    assert (e.value.reason, e.value.status) == ("full", 507)
+    assert os.listdir(inside) == ["rest"]
+    os.remove(f"{inside}/rest")
+    client.put("x.bin", bytes(3 * MIB))
+    assert os.listdir(inside) == ["x.bin"]
 
 
 def test_moving_files_costs_no_memory(client, proxy, place):

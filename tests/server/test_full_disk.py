@@ -26,11 +26,12 @@ with open({path!r}, "wb", buffering=0) as file:
 
 
 @pytest.fixture
-def small(tmp_path):
-    """A folder that is a file system of 4 MiB to the proxies of this module, and their kernels."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    return folder
+def small(tmp_path_factory):
+    """A folder that is a small file system to the proxies of this module, and their kernels.
+
+    A short path: a kernel's sockets lie in it, and theirs have 107 bytes at most.
+    """
+    return tmp_path_factory.mktemp("small")
 
 
 @pytest.fixture
@@ -83,47 +84,39 @@ def test_a_session_that_can_not_begin_says_why(proxy, small, loop):
     notebook.close()
 
 
-def test_a_kernel_that_has_no_place_for_its_sockets(small, tmp_path, loop):
-    proxy = Proxy(before=namespaces.small(small, "64k"), env={"TMPDIR": str(small)})
-    try:
-        inside = namespaces.seen_by(proxy.process.pid, small)
-        with open(f"{inside}/rest", "wb", buffering=0) as file, pytest.raises(OSError):
-            while file.write(bytes(4096)):
-                pass
-        with pytest.raises(ConnectError, match=r"can not begin a session|could not be started"):
-            NativeNotebook(proxy, loop)
-        (tmp_path / "empty").touch()
-        shutil.copy(tmp_path / "empty", f"{inside}/rest")
-        notebook = NativeNotebook(proxy, loop)
-        assert notebook.torch("1 + 1") == 2
-        notebook.close()
-    finally:
-        proxy.interrupt()
+def test_a_kernel_that_has_no_place_for_its_sockets(start_proxy, small, tmp_path, loop):
+    proxy = start_proxy(before=namespaces.small(small, "64k"), env={"TMPDIR": str(small)})
+    inside = namespaces.seen_by(proxy.process.pid, small)
+    with open(f"{inside}/rest", "wb", buffering=0) as file, pytest.raises(OSError):
+        while file.write(bytes(4096)):
+            pass
+    with pytest.raises(ConnectError, match=r"can not begin a session|could not be started"):
+        NativeNotebook(proxy, loop)
+    (tmp_path / "empty").touch()
+    shutil.copy(tmp_path / "empty", f"{inside}/rest")
+    notebook = NativeNotebook(proxy, loop)
+    assert notebook.torch("1 + 1") == 2
+    notebook.close()
 
 
-def test_64_mib_of_dev_shm_are_no_limit(tmp_path, loop):
+def test_64_mib_of_dev_shm_are_no_limit(start_proxy, loop):
     # As in a container.
     if sys.platform != "linux":
         pytest.skip("no /dev/shm here")
     # Mounted for this proxy alone.
-    proxy = Proxy(before=namespaces.small("/dev/shm", "64m"))  # noqa: S108
+    proxy = start_proxy(before=namespaces.small("/dev/shm", "64m"))  # noqa: S108
     notebook = NativeNotebook(proxy, loop)
-    try:
-        notebook.torch(
-            "import os\nshm = os.statvfs('/dev/shm')\nroom = shm.f_blocks * shm.f_frsize"
-        )
-        assert notebook.names["room"] == 64 * 2**20
-        notebook.torch("y = torch.ones(24 * 2**20)")
-        notebook.local("y += 1")
-        notebook.torch("total = y.sum()")
-        assert notebook.names["total"] == 48 * 2**20
-    finally:
-        notebook.close()
-        proxy.interrupt()
+    notebook.torch("import os\nshm = os.statvfs('/dev/shm')\nroom = shm.f_blocks * shm.f_frsize")
+    assert notebook.names["room"] == 64 * 2**20
+    notebook.torch("y = torch.ones(24 * 2**20)")
+    notebook.local("y += 1")
+    notebook.torch("total = y.sum()")
+    assert notebook.names["total"] == 48 * 2**20
+    notebook.close()
 
 
-def test_pairing_waits_for_room(small, tmp_path):
-    proxy = Proxy(
+def test_pairing_waits_for_room(start_proxy, small, tmp_path):
+    proxy = start_proxy(
         "--state",
         f"{small}/state",
         "--site",

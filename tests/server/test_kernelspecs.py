@@ -121,19 +121,16 @@ def test_a_kernelspec_that_is_gone_is_told(proxy, loop):
     assert caught.value.reason == "kernel-start"
 
 
-def test_a_restarted_proxy_keeps_the_kernel(loop, specs, tmp_path):
+def test_a_restarted_proxy_keeps_the_kernel(start_proxy, loop, specs, tmp_path):
     options = ("--kernel", "python3", "--kernel", OTHER, "--state", str(tmp_path / "state"))
-    proxy = Proxy(*options, env={"JUPYTER_PATH": str(specs)})
+    proxy = start_proxy(*options, env={"JUPYTER_PATH": str(specs)})
     notebook = NativeNotebook(proxy, loop, kernel=OTHER)
-    try:
-        notebook.torch("import sys; kept = sys.prefix")
-        proxy.stop()
-        proxy.start()
-        notebook.torch("after = kept")
-        assert notebook.names["after"] == str(specs / "env")
-        # A new process is of the same kernelspec as well.
-        notebook.line("restart")
-        assert prefix(notebook) == str(specs / "env")
-    finally:
-        notebook.close()
-        proxy.interrupt()
+    notebook.torch("import sys; kept = sys.prefix")
+    proxy.stop()
+    proxy.start()
+    notebook.torch("after = kept")
+    assert notebook.names["after"] == str(specs / "env")
+    # A new process is of the same kernelspec as well.
+    notebook.line("restart")
+    assert prefix(notebook) == str(specs / "env")
+    notebook.close()

@@ -17,9 +17,9 @@ PULL = "y = torch.ones(2**20)"
 
 
 @pytest.fixture
-def proxy(tmp_path, monkeypatch):
-    folder = tmp_path / "tmp"
-    folder.mkdir()
+def proxy(tmp_path, tmp_path_factory):
+    # Short enough for the paths of sockets.
+    folder = tmp_path_factory.mktemp("tmp")
     started = Proxy("--state", str(tmp_path / "state"), env={"TMPDIR": str(folder)})
     yield started
     if started.process.poll() is not None:

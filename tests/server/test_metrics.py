@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from pages import ask, pair
 from prometheus_client.parser import text_string_to_metric_families
-from proxy import Proxy
 from raw_channel import RawChannel
 
 from jupyterlite_torch._errors import KernelDied, RemoteError
@@ -119,16 +118,12 @@ echo '1, NVIDIA A100 MIG 1g.5gb, 550.54.15, 512, 4864, [N/A]'
 """
 
 
-def test_gpus_are_told_as_the_driver_does(tmp_path):
+def test_gpus_are_told_as_the_driver_does(start_proxy, tmp_path):
     # No GPU here: what stands in for the driver's program answers in the form of its manual.
     program = tmp_path / "nvidia-smi"
     program.write_text(SMI)
     program.chmod(0o700)
-    proxy = Proxy(env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    try:
-        found = metrics(proxy)
-    finally:
-        proxy.interrupt()
+    found = metrics(start_proxy(env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}))
     gpu, part = "gpu=0,name=NVIDIA H200", "gpu=1,name=NVIDIA A100 MIG 1g.5gb"
     assert found[f"torch_proxy_gpu_memory_used_bytes{{{gpu}}}"] == 2**30
     assert found[f"torch_proxy_gpu_load{{{gpu}}}"] == 0.37

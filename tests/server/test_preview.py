@@ -12,6 +12,8 @@ import pytest
 from jupyterlite_torch._errors import TorchError
 from jupyterlite_torch._remote_array import RemoteArray
 
+pytestmark = pytest.mark.one_kernel
+
 
 def looks(notebook, name="w", **options):
     """Return what the server says of how an array looks."""

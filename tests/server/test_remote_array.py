@@ -11,6 +11,8 @@ import pytest
 from jupyterlite_torch._errors import TransferError
 from jupyterlite_torch._remote_array import REDUCTIONS, RemoteArray
 
+pytestmark = pytest.mark.one_kernel
+
 LARGE = "w = torch.arange(10**6, dtype=torch.float64).reshape(1000, 1000)"
 HERE = np.arange(10**6, dtype="f8").reshape(1000, 1000)
 
@@ -23,6 +25,14 @@ def is_remote(notebook, name):
 def w(notebook):
     notebook.torch(LARGE)
     assert is_remote(notebook, "w")
+    return notebook
+
+
+@pytest.fixture
+def first_w(open_notebook):
+    """With a kernel of its own, whose first handle it is."""
+    notebook = open_notebook()
+    notebook.torch(LARGE)
     return notebook
 
 
@@ -324,7 +334,8 @@ def test_other_names_follow_a_change_in_place(w):
     assert np.array_equal(w.names["v"], HERE + 1)
 
 
-def test_a_new_kernel_has_nothing_of_it(w):
+def test_a_new_kernel_has_nothing_of_it(first_w):
+    w = first_w
     w.line("restart")
     with pytest.raises(TransferError, match="not on the server any more|is gone"):
         np.asarray(w.names["w"])
@@ -333,11 +344,13 @@ def test_a_new_kernel_has_nothing_of_it(w):
     # Whose handles have the same IDs.
     old = w.names.pop("w")
     w.torch(LARGE)
+    assert w.names["w"].handle[1] == old.handle[1]
     with pytest.raises(TransferError, match="is gone"):
         np.asarray(old)
 
 
-def test_as_an_index_of_another_one(notebook):
+def test_as_an_index_of_another_one(open_notebook):
+    notebook = open_notebook()
     make = "w = torch.arange(1e6).flip(0)\n{} = torch.arange(200_000) + 1"
     notebook.torch(make.format("rows"))
     w, rows = notebook.names["w"], notebook.names["rows"]
@@ -366,7 +379,8 @@ def test_an_index_that_can_not_go_is_numpys(w):
     assert w.names["w"].reshape(-1)[index].shape == index.shape
 
 
-def test_what_was_fetched_goes_to_a_new_kernel(w):
+def test_what_was_fetched_goes_to_a_new_kernel(first_w):
+    w = first_w
     old = w.names["w"]
     assert np.asarray(old)[1, 0] == 1000
     w.line("restart")

@@ -101,6 +101,7 @@ def tables(notebook):
     return notebook
 
 
+@pytest.mark.one_kernel
 @pytest.mark.parametrize(
     "made", [PANDAS, SERIES, POLARS, PYARROW], ids="pandas series polars pa".split()
 )
@@ -214,6 +215,7 @@ def test_tables_above_the_bound_come_when_they_are_asked_for(tables, capsys):
 # --- What is lost, and what is refused -----------------------------------------------------------
 
 
+@pytest.mark.one_kernel
 @pytest.mark.parametrize(
     "code, said",
     [
@@ -245,6 +247,7 @@ def test_what_arrow_does_not_keep_is_said(tables, capsys, code, said):
     assert tables.names["rows"] == len(tables.names["there"])
 
 
+@pytest.mark.one_kernel
 @pytest.mark.parametrize(
     "code, reason",
     [

@@ -10,7 +10,6 @@ import urllib.request
 import numpy as np
 import pytest
 from native_notebook import NativeNotebook
-from proxy import Proxy
 
 pytestmark = pytest.mark.program("openssl")
 
@@ -29,35 +28,31 @@ def is_there(url):
         return answer.code == 401
 
 
-def test_self_signed(data, tmp_path, loop, monkeypatch):
-    proxy = Proxy("--self-signed", env=data)
+def test_self_signed(start_proxy, data, tmp_path, loop, monkeypatch):
+    proxy = start_proxy("--self-signed", env=data)
     cert, key = tmp_path / "torch-proxy/localhost.pem", tmp_path / "torch-proxy/localhost.key"
-    try:
-        assert proxy.url.startswith("https://")
-        assert stat.S_IMODE(key.stat().st_mode) == 0o600
-        # Nobody trusts it without being told to.
-        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
-            urllib.request.urlopen(proxy.url, timeout=30)
-        monkeypatch.setenv("SSL_CERT_FILE", str(cert))
-        assert is_there(proxy.url.replace("127.0.0.1", "localhost"))
-        notebook = NativeNotebook(proxy, loop)
-        sent = np.random.default_rng(0).integers(0, 255, 8 * 2**20, dtype="u1")
-        notebook.names["sent"] = sent
-        notebook.torch("came = sent.flip(0).clone()")
-        assert (notebook.names["came"] == sent[::-1]).all()
-        notebook.close()
-        with pytest.raises((OSError, urllib.error.URLError)):
-            urllib.request.urlopen(proxy.url.replace("https", "http"), timeout=30)
-        first = cert.read_bytes()
-        proxy.stop()
-        proxy.start()
-        assert cert.read_bytes() == first and is_there(proxy.url)
-        # Given, what was made is a certificate like any other.
-        given = Proxy("--certfile", str(cert), "--keyfile", str(key))
-        assert is_there(given.url)
-        given.interrupt()
-    finally:
-        proxy.interrupt()
+    assert proxy.url.startswith("https://")
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    # Nobody trusts it without being told to.
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(proxy.url, timeout=30)
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    assert is_there(proxy.url.replace("127.0.0.1", "localhost"))
+    notebook = NativeNotebook(proxy, loop)
+    sent = np.random.default_rng(0).integers(0, 255, 8 * 2**20, dtype="u1")
+    notebook.names["sent"] = sent
+    notebook.torch("came = sent.flip(0).clone()")
+    assert (notebook.names["came"] == sent[::-1]).all()
+    notebook.close()
+    with pytest.raises((OSError, urllib.error.URLError)):
+        urllib.request.urlopen(proxy.url.replace("https", "http"), timeout=30)
+    first = cert.read_bytes()
+    proxy.stop()
+    proxy.start()
+    assert cert.read_bytes() == first and is_there(proxy.url)
+    # Given, what was made is a certificate like any other.
+    given = start_proxy("--certfile", str(cert), "--keyfile", str(key))
+    assert is_there(given.url)
 
 
 @pytest.mark.parametrize(

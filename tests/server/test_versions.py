@@ -2,7 +2,6 @@
 
 import pytest
 from native_notebook import NativeNotebook
-from proxy import Proxy
 from raw_channel import RawChannel
 
 from jupyterlite_torch._channel import PROTOCOL
@@ -16,17 +15,14 @@ OTHER = "import kernel_proxy.settings as settings\nsettings.PROTOCOL = {protocol
     ("protocol", "advice"),
     [(PROTOCOL + 1, "update the page's site"), (PROTOCOL - 1, "update the server, with `pip")],
 )
-def test_the_page_says_that_the_server_is_of_another_release(protocol, advice, tmp_path, loop):
+def test_the_page_says_that_the_server_is_of_another_release(
+    start_proxy, protocol, advice, tmp_path, loop
+):
     (tmp_path / "sitecustomize.py").write_text(OTHER.format(protocol=protocol))
-    proxy = Proxy(env={"PYTHONPATH": str(tmp_path)})
-    try:
-        with pytest.raises(
-            ConnectError, match=f"speaks protocol {protocol} and this page"
-        ) as caught:
-            NativeNotebook(proxy, loop)
-        assert advice in str(caught.value) and caught.value.reason == "protocol"
-    finally:
-        proxy.interrupt()
+    proxy = start_proxy(env={"PYTHONPATH": str(tmp_path)})
+    with pytest.raises(ConnectError, match=f"speaks protocol {protocol} and this page") as caught:
+        NativeNotebook(proxy, loop)
+    assert advice in str(caught.value) and caught.value.reason == "protocol"
 
 
 @pytest.mark.parametrize(
