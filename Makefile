@@ -77,8 +77,8 @@ pictures: environment chromium site
 # Kernels of an environment of their own, which takes the name of the default kernelspec. On Linux PyPI's
 # builds of torch bring several GB of CUDA.
 COMPATIBLE = build/compatibility
-COMPATIBLE_TESTS = test_kinds.py test_rules.py test_transfers.py test_patches.py \
-	test_remote_array.py test_preview.py test_background.py
+COMPATIBLE_TESTS = test_kinds.py test_containers.py test_rules.py test_options.py test_refused.py \
+	test_transfers.py test_patches.py test_remote_array.py test_preview.py test_background.py
 compatibility: environment
 	rm -rf $(COMPATIBLE)
 	$(PY) -m venv $(COMPATIBLE)/env

@@ -68,3 +68,8 @@ layouts = {
 #: Views whose values are computed, which may make another NaN of one.
 computed = ("conjugate", "negated")
 '''
+
+#: What HERE defines, for tests in this process.
+here = {}
+exec(HERE, here)
+same_bits = here["same_bits"]

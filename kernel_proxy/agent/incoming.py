@@ -169,5 +169,7 @@ def _to(value, device, name):
         items = [_to(item, device, name) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, dict):
-        return {key: _to(item, device, name) for key, item in value.items()}
+        # In place: a new one would be another kind of dict.
+        for key, item in value.items():
+            value[key] = _to(item, device, name)
     return value

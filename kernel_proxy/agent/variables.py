@@ -3,6 +3,7 @@
 Injected into the kernel, as agent.py is. Called in a subshell, so that it works while a cell runs.
 """
 
+import collections
 import ctypes
 import itertools
 import reprlib
@@ -12,6 +13,7 @@ import types
 
 import _jupyterlite_torch_forms as forms
 import _jupyterlite_torch_memory as memory
+import _jupyterlite_torch_values as values
 import torch
 from _jupyterlite_torch_failure import Failure
 from IPython import get_ipython
@@ -19,7 +21,7 @@ from IPython import get_ipython
 #: So many are listed, the largest first.
 LISTED = 20_000
 LONGEST_NAME = 200
-#: Of a container so many items are looked at.
+#: Of a container so many items are looked at, those of what it holds among them.
 LOOKED_AT = 1000
 #: Code of users, as in `__repr__`, may take so many seconds.
 SHOW_S = 2
@@ -116,18 +118,32 @@ def _facts(name, value):
             facts |= {"shape": [len(value)], "bytes": sys.getsizeof(value)}
         elif kind in (int, float, bool, complex, type(None)):
             facts["bytes"] = sys.getsizeof(value)
-        elif issubclass(kind, torch.nn.Module | torch.optim.Optimizer):
-            facts |= _total(memory._tensors(value))
-        elif kind in (list, tuple, dict, set, frozenset):
-            facts["shape"] = [len(value)]
-            if kind not in (set, frozenset):
-                items = value.values() if kind is dict else value
-                items = list(itertools.islice(items, LOOKED_AT))
-                facts |= _total(item for item in items if issubclass(type(item), torch.Tensor))
+        else:
+            if kind in values.CONTAINERS:
+                facts["shape"] = [len(value)]
+            facts |= _total(_tensors(value))
     except Exception:  # noqa: S110
         # A cell may change it meanwhile, and subclasses may have no such facts.
         pass
     return facts
+
+
+def _tensors(value):
+    """Yield the tensors of a model or an optimizer, or of the first LOOKED_AT items in a container and
+    in those that it holds."""
+    pending, left = collections.deque([value]), LOOKED_AT
+    while pending:
+        value = pending.popleft()
+        kind = type(value)
+        if issubclass(kind, torch.Tensor):
+            yield value
+        elif issubclass(kind, torch.nn.Module | torch.optim.Optimizer):
+            yield from memory._tensors(value)
+        elif kind in values.CONTAINERS:
+            items = itertools.islice(value.values() if kind in values.DICTS else value, left)
+            found = len(pending)
+            pending.extend(items)
+            left -= len(pending) - found
 
 
 def _tensor_facts(tensor):

@@ -96,12 +96,14 @@ def test_facts_of_variables(notebook, control):
         "    __class__ = property(lambda self: 1 / 0)\n"
         "    def __sizeof__(self): raise ValueError\n"
         "odd = Odd(); _hidden = 1\n"
+        "state = model.state_dict(); saved = {'epoch': 1, 'models': [state, {'again': state}]}\n"
+        "saved['self'] = saved; numbers = list(range(5000)) + several\n"
         "def f(): pass\n"
         "6 * 7",
         "--no-auto",
     )
     found = control.variables()
-    names = "w a n text empty model several same sparse meta Odd odd"
+    names = "w a n text empty model several same sparse meta Odd odd state saved numbers"
     assert set(found) == set(names.split())
     assert found["w"] == {
         "name": "w", "type": "Tensor", "shape": [300, 200], "dtype": "float16", "device": "cpu",
@@ -112,6 +114,10 @@ def test_facts_of_variables(notebook, control):
     assert found["model"]["type"] == "Linear" and found["model"]["bytes"] == 440
     assert found["several"]["bytes"] == 512 and found["several"]["shape"] == [2]
     assert found["same"]["bytes"] == 400
+    assert found["state"]["bytes"] == found["saved"]["bytes"] == 440
+    assert found["state"]["shape"] == [2] and found["state"]["type"] == "OrderedDict"
+    # Its tensors are too far behind.
+    assert found["numbers"]["shape"] == [5002] and found["numbers"]["bytes"] is None
     assert found["sparse"]["bytes"] > 0 and found["meta"]["device"] == "meta"
     assert found["odd"] == {"name": "odd", "type": "Odd", "bytes": None}
     sizes = [facts["bytes"] or 0 for facts in found.values()]

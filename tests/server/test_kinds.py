@@ -1,9 +1,7 @@
 """Every kind of value between torch and the page, as _kinds.py declares them, against a real kernel."""
 
-import dataclasses
 import math
 import sys
-from collections import Counter, OrderedDict, defaultdict
 
 import kinds
 import numpy as np
@@ -29,8 +27,7 @@ SHAPES = st.lists(st.integers(0, 5), max_size=4).map(tuple)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-HERE = {}
-exec(kinds.HERE, HERE)
+HERE = kinds.here
 random_bytes, same_bits = HERE["random_bytes"], HERE["same_bits"]
 
 
@@ -226,6 +223,8 @@ def test_tensors_without_values_stay_with_a_word(notebook, capsys):
         notebook.torch(code)
         assert "x" not in notebook.names
         assert "`x` stays on the server: it" in capsys.readouterr().err
+    with pytest.raises(TransferError, match="`x` can not be brought back"):
+        notebook.torch("1", "-o x")
 
 
 PER_TENSOR = "per_tensor", "0.1, 2"
@@ -395,95 +394,6 @@ def test_what_torch_lacks_is_refused_with_advice(notebook):
         notebook.names["x"] = value
         with pytest.raises(TransferError, match=advice):
             notebook.torch("x")
-
-
-# --- Containers ----------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass
-class Config:
-    rate: float
-    layers: list
-
-
-def test_containers_both_ways(notebook, capsys):
-    value = [OrderedDict(b=1, a=2), defaultdict(list, k=[1]), Counter("aab"), (1, {2: {3}})]
-    notebook.names["value"] = value
-    notebook.torch(
-        "from collections import OrderedDict, defaultdict, Counter\n"
-        "there = [OrderedDict(b=1, a=2), defaultdict(list, k=[1]), Counter('aab'), (1, {2: {3}})]\n"
-        "same = value == there\nsize = torch.ones(2, 3).shape"
-    )
-    names = notebook.names
-    assert names["same"] and names["there"] == value and names["size"] == (2, 3)
-    assert [type(each) for each in names["there"]] == [dict, dict, dict, tuple]
-    assert capsys.readouterr().err == ""
-
-
-def test_dataclass_is_a_dict_of_its_fields(notebook, capsys):
-    notebook.names["here"] = Config(0.5, [np.ones(2)])
-    notebook.torch(
-        "from dataclasses import dataclass\n@dataclass\nclass Config:\n    rate: float\n"
-        "    inner: object = None\nthere = Config(here['rate'], Config(here['layers'][0]))"
-    )
-    assert notebook.names["there"]["rate"] == 0.5
-    same_bits(notebook.names["there"]["inner"]["rate"], np.ones(2))
-    said = capsys.readouterr().err
-    note = _kinds.CONTAINERS["dataclass"].note
-    assert said == f"`here` {note}.\n`there` {note}.\n"
-    notebook.torch("there.rate = 2")
-    assert notebook.names["there"]["rate"] == 2
-
-
-def test_shared_tensors_are_one_object(notebook):
-    notebook.torch(
-        "t = torch.randn(4)\nmodel = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))\n"
-        "model[1].weight = model[0].weight\nstate = model.state_dict()\nx = [t, {'a': t}, t.to_sparse()]\n"
-        "pair = [torch.empty(0), torch.empty(0)]"
-    )
-    names = notebook.names
-    assert names["x"][0] is names["x"][1]["a"] is names["t"]
-    assert names["state"]["0.weight"] is names["state"]["1.weight"]
-    assert names["pair"][0] is not names["pair"][1]
-    a = np.ones(3)
-    names["y"] = [a, (a,)]
-    notebook.torch("one = y[0] is y[1][0]")
-    assert names["one"]
-
-
-def test_cycles_and_depth_are_clear_errors(notebook, capsys):
-    cycle = []
-    cycle.append({"again": cycle})
-    deep = []
-    for _ in range(1000):
-        deep = [deep]
-    for value, reason in ((cycle, "contains itself"), (deep, "nested more than 100 levels")):
-        notebook.names["x"] = value
-        with pytest.raises(TransferError, match=f"`x` can not be sent to the server: .*{reason}"):
-            notebook.torch("x")
-    notebook.torch(
-        "c = []\nc.append(c)\nd = []\nfor _ in range(1000): d = [d]\ne = []\n"
-        "for _ in range(98): e = [e]"
-    )
-    said = capsys.readouterr().err
-    assert "`c` stays on the server: [0] contains itself" in said
-    assert "`d` stays on the server: it is nested more than 100 levels deep" in said
-    assert notebook.names["e"][0][0] and "c" not in notebook.names
-    with pytest.raises(TransferError, match="`d` can not be brought back: it is nested"):
-        notebook.torch("1", "-o d")
-
-
-def test_tensors_as_keys_stay(notebook):
-    notebook.torch("k = {torch.ones(1): 1}; m = {torch.ones(1)}; n = {(1, 'a'): 2}")
-    assert notebook.names["n"] == {(1, "a"): 2} and not {"k", "m"} & set(notebook.names)
-
-
-def test_module_is_asked_for(notebook):
-    notebook.torch("model = torch.nn.Linear(2, 3)\nbias = model.bias", "-o model")
-    assert set(notebook.names["model"]) == {"weight", "bias"}
-    same_bits(notebook.names["model"]["bias"], notebook.names["bias"])
-    notebook.torch("kind = type(model).__name__")
-    assert notebook.names["kind"] == "Linear"
 
 
 @pytest.mark.filterwarnings("ignore:Sparse CSR")

@@ -42,8 +42,9 @@ def test_no_float_is_widened_otherwise_than_by_torch():
         assert got[number].tobytes() == expected[number].tobytes()
 
 
-def test_dataclasses_are_said_to_be_dicts():
+def test_what_is_said_of_dicts_is_in_the_list():
     assert _values.DATACLASS_NOTE == _kinds.CONTAINERS["dataclass"].note
+    assert _values.DEFAULTDICT_NOTE == _kinds.CONTAINERS["defaultdict"].note
 
 
 def test_the_guide_has_the_tables():

@@ -28,7 +28,9 @@ def replaced(value, depth=_DEPTH):
     if isinstance(value, list):
         value[:] = [replaced(item, depth - 1) for item in value]
     elif isinstance(value, dict):
-        value.update({key: replaced(item, depth - 1) for key, item in value.items()})
+        # Not `update`, which adds to what a Counter has.
+        for key, item in value.items():
+            value[key] = replaced(item, depth - 1)
     elif isinstance(value, tuple):
         items = [replaced(item, depth - 1) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)

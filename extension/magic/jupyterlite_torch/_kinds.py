@@ -173,10 +173,20 @@ PAGE_KINDS = {
 
 #: In both directions.
 CONTAINERS = {
-    "dict": Rule("`dict`, `OrderedDict`, `defaultdict`, `Counter`, a `state_dict`", "a `dict`"),
     "same": Rule(
-        "lists, tuples, sets, `range`, `slice`, named tuples, nested up to 100 levels",
+        "lists, tuples, sets, `range`, `slice`, named tuples, `dict`, `OrderedDict`, `defaultdict`, "
+        "`Counter`, a `state_dict`, nested up to 100 levels",
         "the same; `torch.Size` is a tuple",
+    ),
+    "text": Rule(
+        "`date`, `time`, `datetime` and `timedelta`; `Path`; `Decimal`, `Fraction`, `UUID`",
+        "the same; a `Path` names a file of the side that uses it, and what has a time zone other than a "
+        "fixed distance from UTC is an error, or stays",
+    ),
+    "defaultdict": Rule(
+        "a `defaultdict` whose default is neither `None` nor made by a built-in type",
+        "a `dict`; the cell says so",
+        "is a defaultdict whose default comes from a function of yours: a dict travels",
     ),
     "dataclass": Rule(
         "a dataclass",

@@ -6,6 +6,7 @@ What neither side can write as JSON (arrays, tensors) is left to a `leaf` functi
 
 import base64
 import dataclasses
+import importlib
 import math
 import struct
 from collections import Counter, OrderedDict, defaultdict, namedtuple
@@ -56,12 +57,14 @@ def _encode(value, leaf, path, inside):
         ends = (value.start, value.stop, value.step)
         return {kind.__name__: [_encode(end, leaf, path, inside) for end in ends]}
     fields = _fields(value)
-    is_record = fields is None and kind not in _CONTAINERS
+    is_record = fields is None and kind not in CONTAINERS
     if is_record:
         tree = leaf(value)
         if tree is None and isinstance(value, str) and not isinstance(value, Enum):
             # Text with methods of its own, as torch.__version__ is.
             return str.__str__(value)
+        if tree is None and (text_kind := _text_kind(kind)):
+            return {text_kind: _text(text_kind, value, path)}
         if tree is None and not dataclasses.is_dataclass(kind):
             raise Untransferable(f"{path or 'it'} is of type {_type_name(kind)}")
         if tree is not None:
@@ -71,16 +74,15 @@ def _encode(value, leaf, path, inside):
     if len(inside) >= MAX_DEPTH:
         raise Endless(f"it is nested more than {MAX_DEPTH} levels deep")
     inside = (*inside, value)
-    if kind in _DICTS:
-        return {
-            "dict": [
-                [
-                    _hashable(_encode(key, leaf, f"{path} key {key!r:.40}", inside), path),
-                    _encode(item, leaf, f"{path}[{key!r:.40}]", inside),
-                ]
-                for key, item in value.items()
+    if kind in DICTS:
+        items = [
+            [
+                _hashable(_encode(key, leaf, f"{path} key {key!r:.40}", inside), path),
+                _encode(item, leaf, f"{path}[{key!r:.40}]", inside),
             ]
-        }
+            for key, item in value.items()
+        ]
+        return _dict(value, items)
     if is_record:
         items = [
             [field.name, _encode(getattr(value, field.name), leaf, f"{path}.{field.name}", inside)]
@@ -96,6 +98,33 @@ def _encode(value, leaf, path, inside):
     return items if kind is list else {kind.__name__: items}
 
 
+def _text_kind(kind):
+    """Return which of _TEXTS_OF a type is, None for any other."""
+    name = "Path" if kind.__name__ in ("PosixPath", "WindowsPath") else kind.__name__
+    # Python 3.13 has pathlib._local. By names, for most of these modules nobody has imported.
+    package = str(kind.__module__).partition(".")[0]
+    return name if name in _TEXTS_OF and _TEXTS_OF[name][0] == package else None
+
+
+def _text(kind, value, path):
+    _, write, read = _TEXTS_OF[kind]
+    text = write(value)
+    # The name of a time zone, and which of two equal hours in autumn, are not in ISO 8601.
+    if read is _read_iso and repr(read(type(value), text)) != repr(value):
+        raise Untransferable(f"{path or 'it'} is a {kind} with a time zone or a fold of its own")
+    return text
+
+
+def _dict(value, items):
+    """Return the tree of a dict of one of DICTS whose items are trees already."""
+    kind, made = type(value), getattr(value, "default_factory", None)
+    if kind is not defaultdict:
+        return {kind.__name__: items}
+    if made is None or any(made is each for each in _DEFAULTS.values()):
+        return {"defaultdict": [None if made is None else made.__name__, items]}
+    return {"noted": [DEFAULTDICT_NOTE, {"dict": items}]}
+
+
 def is_large(value):
     """True for a plain value of more than MOST_ITEMS items or MOST_TEXT characters, without a look at
     the rest. What is nested too deep is not: of that there is something else to say."""
@@ -109,20 +138,21 @@ def is_large(value):
             value = tuple.__getitem__(value, slice(None))
         if kind in _TEXTS:
             text += len(value)
-        elif kind in _CONTAINERS or issubclass(kind, tuple):
+        elif kind in CONTAINERS or issubclass(kind, tuple):
             items += len(value)
             if depth == MAX_DEPTH:
                 return False
             if items <= MOST_ITEMS:
-                parts = [*value, *value.values()] if kind in _DICTS else value
+                parts = [*value, *value.values()] if kind in DICTS else value
                 pending += [(part, depth + 1) for part in parts if type(part) not in _SMALL]
         if items > MOST_ITEMS or text > MOST_TEXT:
             return True
     return False
 
 
-#: What is said of a dataclass, as of all kinds in _kinds.py.
+#: What is said of these, as of all kinds in _kinds.py.
 DATACLASS_NOTE = "is a dataclass: a dict of its fields travels"
+DEFAULTDICT_NOTE = "is a defaultdict whose default comes from a function of yours: a dict travels"
 
 
 def _hashable(tree, path):
@@ -141,8 +171,13 @@ def _can_be_key(tree):
     return kind not in ("tensor", "array", "sparse", "masked", "arrow", "noted", "name")
 
 
-_DICTS = frozenset({dict, OrderedDict, defaultdict, Counter})
-_CONTAINERS = _DICTS | {list, tuple, set, frozenset}
+DICTS = frozenset({dict, OrderedDict, defaultdict, Counter})
+#: What can make a default on either side.
+_DEFAULTS = {
+    each.__name__: each for each in (bool, int, float, complex, str, list, tuple, dict, set)
+}
+#: Types whose values travel with all that they hold, beside named tuples and dataclasses.
+CONTAINERS = DICTS | {list, tuple, set, frozenset}
 _TEXTS = frozenset({str, bytes, bytearray})
 _SMALL = frozenset({type(None), bool, int, float, complex})
 
@@ -180,14 +215,26 @@ def decode(tree, leaf):
         return bytearray(base64.b64decode(content, validate=True))
     if kind == "ellipsis":
         return ...
-    if kind == "dict":
-        return {decode(key, leaf): decode(item, leaf) for key, item in content}
+    if kind in _DECODED_DICTS:
+        items = {decode(key, leaf): decode(item, leaf) for key, item in content}
+        return items if kind == "dict" else _DECODED_DICTS[kind](items)
+    if kind == "defaultdict":
+        made, items = content
+        if made is not None and made not in _DEFAULTS:
+            raise ValueError(f"no default is made by {made!r:.40}")
+        return defaultdict(_DEFAULTS.get(made), decode({"dict": items}, leaf))
     if kind == "namedtuple":
         name, fields, items = content
         made = namedtuple(name, fields, rename=True)
         return made(*(decode(item, leaf) for item in items))
     if kind in _SEQUENCES:
         return _SEQUENCES[kind](decode(item, leaf) for item in content)
+    if kind in _TEXTS_OF:
+        module, _, read = _TEXTS_OF[kind]
+        try:
+            return read(getattr(importlib.import_module(module), kind), content)
+        except (TypeError, AttributeError, ArithmeticError) as error:
+            raise ValueError(f"no {kind} is {content!r:.40}") from error
     if kind in _TRIPLES:
         start, stop, step = (decode(end, leaf) for end in content)
         return _TRIPLES[kind](start, stop, step)
@@ -229,6 +276,30 @@ def _objects(tree):
         pending += [part for part in reversed(tree) if type(part) is list or type(part) is dict]
 
 
+def _read_iso(kind, text):
+    return kind.fromisoformat(text)
+
+
+#: Types of the standard library whose values are texts: their module, how they are written, how read.
+_TEXTS_OF = {
+    "date": ("datetime", lambda value: value.isoformat(), _read_iso),
+    "time": ("datetime", lambda value: value.isoformat(), _read_iso),
+    "datetime": ("datetime", lambda value: value.isoformat(), _read_iso),
+    "timedelta": (
+        "datetime",
+        lambda value: f"{value.days} {value.seconds} {value.microseconds}",
+        lambda kind, text: kind(*map(int, text.split())),
+    ),
+    "Decimal": ("decimal", str, lambda kind, text: kind(text)),
+    "Fraction": (
+        "fractions",
+        lambda value: f"{value.numerator:x}/{value.denominator:x}",
+        lambda kind, text: kind(*(int(part, 16) for part in text.split("/"))),
+    ),
+    "UUID": ("uuid", str, lambda kind, text: kind(text)),
+    "Path": ("pathlib", lambda value: value.as_posix(), lambda kind, text: kind(text)),
+}
+_DECODED_DICTS = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
 _SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
 _TRIPLES = {"range": range, "slice": slice}
 
