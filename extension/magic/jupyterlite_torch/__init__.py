@@ -14,12 +14,12 @@ _error = None
 
 def load_ipython_extension(shell):
     """Set up `%%torch` and `%torch` in the Pyodide kernel."""
-    from . import _browser, _local_torch, _transform
+    from . import _browser, _local_torch, _page, _transform
     from ._connection import Connection
     from ._magic import Notebook, TorchMagics
 
     global _notebook
-    connection = Connection(_browser.Transport, _browser.Page, _browser.origin())
+    connection = Connection(_browser.Transport, _page.Page, _browser.origin())
     _notebook = Notebook(shell, connection, _browser.load, _browser.wait_for, _browser.can_run_sync)
     shell.register_magics(TorchMagics(shell, _notebook))
     _transform.install(shell, _bring)

@@ -1,7 +1,4 @@
-"""What the browser gives: fetch, WebSockets, and the private line to the page.
-
-The one module that needs Pyodide. It runs in the kernel's web worker.
-"""
+"""What the browser gives: fetch, WebSockets, WebAssembly, and waiting. It runs in the kernel's web worker."""
 
 import asyncio
 import json
@@ -19,63 +16,11 @@ from pyodide.ffi import (
 )
 
 from ._download import Download, Link, wanted_bytes
-from ._errors import ConnectError, NotConnected, TorchError, TransferError
+from ._errors import ConnectError, TorchError, TransferError
 
-# Bytes between JavaScript and Python's memory. Pyodide's own conversions take an address above 2 GiB
-# for a negative one (314): there `to_bytes` and `assign_to` fail, and `assign` reads zeros. The memory
-# is looked up each time, since one that grows gets another view.
-_memory = run_js(
-    """module => ({
-      put: (bytes, address) => module.HEAPU8.set(bytes, address),
-      get: (address, bytes) =>
-        bytes.set(module.HEAPU8.subarray(address, address + bytes.length)),
-      run: code =>
-        new WebAssembly.Instance(new WebAssembly.Module(code), {
-          python: { memory: module.memory },
-        }).exports,
-      Stream: class {
-        constructor({ body }) {
-          this.closed = false;
-          try {
-            // One buffer for all of it: 1.4 times as fast as a new one for each chunk, which also
-            // wait for the collector by the hundred MiB (Chromium 156).
-            this.reader = body.getReader({ mode: 'byob' });
-            this.buffer = new ArrayBuffer(2 ** 20);
-          } catch {
-            this.reader = body.getReader();
-          }
-        }
-        async next(wanted) {
-          if (this.rest?.length) return { value: this.rest };
-          if (!this.buffer) return this.reader.read();
-          const length = Math.min(wanted, this.buffer.byteLength);
-          const view = new Uint8Array(this.buffer, 0, length);
-          const result = await this.reader.read(view, { min: length });
-          this.buffer = result.value?.buffer ?? this.buffer;
-          return result;
-        }
-        // From Python each chunk would cost as much as copying several of them.
-        async read(address, wanted) {
-          let filled = 0;
-          while (filled < wanted) {
-            const { done, value } = await this.next(wanted - filled);
-            // The place is somebody else's once Python has closed the stream.
-            if (this.closed) break;
-            const part = value?.subarray(0, wanted - filled) ?? [];
-            module.HEAPU8.set(part, address + filled);
-            filled += part.length;
-            this.rest = value?.subarray(part.length);
-            if (done) break;
-          }
-          return filled;
-        }
-        close() {
-          this.closed = true;
-          this.reader.cancel().catch(() => {});
-        }
-      },
-    })"""
-)(pyodide_js._module)
+_memory = run_js(pathlib.Path(__file__).with_name("memory.js").read_text("utf-8"))(
+    pyodide_js._module
+)
 
 
 def _address(buffer):
@@ -194,7 +139,8 @@ class Transport:
         return await Socket.open("ws" + (self._base + path).removeprefix("http"))
 
     async def download(self, path, headers, sink):
-        """GET a safetensors file as `_download.Download` does; a cancelled one ends at once."""
+        """GET a safetensors file as `_download.Download` does, and return what that does; a cancelled
+        one ends at once."""
         abort = js.AbortController.new()
 
         async def open_range(start, stop):
@@ -208,7 +154,7 @@ class Transport:
             return _Stream(response)
 
         try:
-            await Download(open_range, sink, self._link).run()
+            return await Download(open_range, sink, self._link).run()
         except asyncio.CancelledError:
             abort.abort()
             raise
@@ -314,129 +260,3 @@ class Socket:
     def close(self):
         """Close it."""
         self._socket.close()
-
-
-def _from_page(data):
-    # `to_py` would make JavaScript's null a `jsnull`, which is not None (Pyodide 314).
-    return json.loads(js.JSON.stringify(data))
-
-
-#: What the page answers, and under which key.
-_ANSWERS = {"chosen": "server", "doctor": "text", "input": "value", "file": "outcome"}
-
-
-class Page:
-    """The private line to the page: a port that the page hands to this worker alone.
-
-    Comms wait while a cell runs, and a BroadcastChannel is heard by every page of the origin.
-    `on_server(server)` is called with `{"url", "token"}` or None, `on_interrupt()` on Stop,
-    `on_restart()` when the person has chosen to restart a kernel that did not react to it,
-    `on_session()` when they have chosen another session, and `on_cancel(id)` when they cancel a
-    transfer.
-    """
-
-    def __init__(self, on_server, on_interrupt, on_restart, on_session, on_cancel):
-        self.session = None
-        self.default_url = None
-        self._on_server, self._on_interrupt, self._on_restart = on_server, on_interrupt, on_restart
-        self._on_session, self._on_cancel = on_session, on_cancel
-        self._port = None
-        self._questions = {}
-        self._moved = {}
-        self._first = create_proxy(self._arrived)
-        self._next = create_proxy(self._received)
-        js.self.addEventListener("message", self._first)
-
-    def _arrived(self, event):
-        if getattr(event.data, "type", None) != "jupyterlite-torch" or not event.ports.length:
-            return
-        hello = _from_page(event.data)
-        self._port = event.ports[0]
-        self._port.onmessage = self._next
-        self.session = hello["session"]
-        self.default_url = hello.get("default")
-        self._on_server(hello.get("server"))
-
-    def _received(self, event):
-        message = _from_page(event.data)
-        if message["type"] in _ANSWERS:
-            answer = self._questions.pop(message["id"], None)
-            if answer is not None and not answer.done():
-                answer.set_result(message[_ANSWERS[message["type"]]])
-        elif message["type"] == "moved":
-            if moved := self._moved.get(message["id"]):
-                moved(message["done"], message["total"])
-        elif message["type"] == "server":
-            self._on_server(message["server"])
-        elif message["type"] == "session":
-            self.session = message["session"]
-            self._on_session()
-        elif message["type"] == "interrupt":
-            self._on_interrupt()
-        elif message["type"] == "restart":
-            self._on_restart()
-        elif message["type"] == "cancel":
-            self._on_cancel(message["id"])
-
-    def tell(self, **message):
-        """Send the page a message; nothing happens where no page listens."""
-        if self._port is not None:
-            # Not `_object`: None is to be null there, not undefined.
-            self._port.postMessage(js.JSON.parse(json.dumps(message)))
-
-    async def ask_server(self, url):
-        """Let the person choose a server and give its token: `{"url", "token"}`, None when they
-        decline. `url` is the address if that is known."""
-        if self._port is None:
-            raise NotConnected(
-                "This page lacks the jupyterlite-torch extension, which asks for the token. Build "
-                "the site in an environment with jupyterlite-torch installed."
-            )
-        return await self._ask("ask-server", js.crypto.randomUUID(), {"url": url})
-
-    async def ask_doctor(self, url):
-        """Return what the page finds of the server at `url`, of the one that is known for None."""
-        if self._port is None:
-            return "This page lacks the jupyterlite-torch extension, which would look."
-        return await self._ask("ask-doctor", js.crypto.randomUUID(), {"url": url})
-
-    async def ask_input(self, prompt, password, cell):
-        """Let the page ask what a remote `input()` wants to know, in the output area of the local
-        message `cell`; None when the person declines."""
-        if self._port is None:
-            return None
-        identifier = js.crypto.randomUUID()
-        question = {"prompt": prompt, "password": password, "cell": cell}
-        try:
-            return await self._ask("ask-input", identifier, question)
-        except asyncio.CancelledError:
-            self.tell(type="withdraw-input", id=identifier)
-            raise
-
-    async def move_file(self, direction, here, there, moved):
-        """Have the page move a file between the local path `here`, in its drive, and the name `there`
-        in the session's folder; return its size. `moved(done, total)` is told of bytes."""
-        from ._files import in_drive
-
-        if self._port is None:
-            raise NotConnected(
-                "This page lacks the jupyterlite-torch extension, which moves files."
-            )
-        identifier = js.crypto.randomUUID()
-        self._moved[identifier] = moved
-        question = {"direction": direction, "here": in_drive(here), "there": there}
-        try:
-            outcome = await self._ask("ask-file", identifier, question)
-        except asyncio.CancelledError:
-            self.tell(type="withdraw-file", id=identifier)
-            raise
-        finally:
-            del self._moved[identifier]
-        if outcome["error"]:
-            raise TransferError(outcome["error"])
-        return outcome["size"]
-
-    async def _ask(self, kind, identifier, question):
-        answer = self._questions[identifier] = asyncio.get_running_loop().create_future()
-        self.tell(type=kind, id=identifier, **question)
-        return await answer
