@@ -9,6 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from native_transport import NativeTransport
 from proxy import ORIGIN, Proxy
 
+from jupyterlite_torch import _local_errors
 from jupyterlite_torch._awaits import AwaitTransform
 from jupyterlite_torch._connection import Connection
 from jupyterlite_torch._errors import TransferError
@@ -82,6 +83,7 @@ class NativeNotebook:
             assert package in ("numpy", "scipy", "pandas", "polars", "pyarrow")
 
         self.notebook = Notebook(self.shell, self.connection, load, loop.run_until_complete)
+        _local_errors.install(self.shell, self.notebook.offer_to_run_there, self.notebook.is_there)
         self.wait(self.connection.connect(url or proxy.url, kernel))
 
     @property

@@ -227,6 +227,19 @@ def test_import_torch_offers_the_server(lab, artifacts):
     button.wait_for()
 
 
+def test_a_name_that_stays_there_offers_the_server(lab, artifacts):
+    lab.run_cell("%%torch\nnet = torch.nn.Linear(2, 1)")
+    cell = lab.run_cell("net.weight.shape")
+    assert "NameError" in cell.failure and "`net` is on the server" in cell.error.traceback[-1]
+    button = lab.page.get_by_role("button", name="Run this cell with %%torch")
+    button.wait_for()
+    lab.page.screenshot(path=artifacts / "stays-there.png")
+    button.click()
+    lab.page.get_by_text("torch.Size([1, 2])").wait_for()
+    lab.run_cell("nett")
+    assert not button.count()
+
+
 def test_run_all_ends_at_the_import(new_lab):
     lab = new_lab()
     lab.open_notebook("all.ipynb", ["import torch", "ran = 1"])

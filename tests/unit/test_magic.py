@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyterlite_torch import _local_torch
+from jupyterlite_torch import _local_errors
 from jupyterlite_torch._errors import KernelDied, OptionError, ServerError, TransferError
 from jupyterlite_torch._magic import Notebook, TorchMagics
 from jupyterlite_torch._request import Reply
@@ -204,7 +204,7 @@ def test_nested_use_waits(magic):
 
 
 def test_import_torch_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(sys, "meta_path", [_local_torch.NoTorchHere])
+    monkeypatch.setattr(sys, "meta_path", [_local_errors.NoTorchHere])
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     with pytest.raises(ModuleNotFoundError, match="%%torch") as caught:
         import torch  # noqa: F401
@@ -214,6 +214,6 @@ def test_import_torch_says_what_to_do(monkeypatch):
 def test_question_for_torch_is_answered_as_ever(monkeypatch):
     import importlib.util
 
-    monkeypatch.setattr(sys, "meta_path", [_local_torch.NoTorchHere])
+    monkeypatch.setattr(sys, "meta_path", [_local_errors.NoTorchHere])
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert importlib.util.find_spec("torch") is None

@@ -14,7 +14,7 @@ _error = None
 
 def load_ipython_extension(shell):
     """Set up `%%torch` and `%torch` in the Pyodide kernel."""
-    from . import _browser, _local_torch, _page, _transform
+    from . import _browser, _local_errors, _page, _transform
     from ._connection import Connection
     from ._magic import Notebook, TorchMagics
 
@@ -24,7 +24,7 @@ def load_ipython_extension(shell):
     shell.register_magics(TorchMagics(shell, _notebook))
     _transform.install(shell, _bring)
     shell.ast_transformers.append(AwaitTransform())
-    _local_torch.install(shell, _notebook.offer_to_run_there)
+    _local_errors.install(shell, _notebook.offer_to_run_there, _notebook.is_there)
 
 
 async def _bring(text):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 from . import _names, _tables
+from ._advice import advice
 from ._errors import (
     KernelDied,
     ServerError,
@@ -232,9 +233,15 @@ class Cell:
             # What ipykernel 7 makes of an interrupt while a cell awaits something.
             ename, evalue = "KeyboardInterrupt", ""
         traceback = self._notebook.numbers.translate(content["traceback"])
-        if held := described.get("memory"):
-            traceback = [*traceback, held]
+        if further := described.get("memory") or advice(evalue, self._arrays_read()):
+            traceback = [*traceback, further]
         return remote_error(ename, evalue, traceback, described.get("bases", ()))
+
+    def _arrays_read(self):
+        """Return the names of arrays of the page that the cell reads, first those of NumPy's default."""
+        namespace = {**self._notebook.shell.user_ns, **(self._scope or {})}
+        names = [name for name in self._names.reads if type(namespace.get(name)) is np.ndarray]
+        return sorted(names, key=lambda name: namespace[name].dtype != np.float64)
 
     async def _bring_back(self, reply):
         described = reply.metadata["torch"]

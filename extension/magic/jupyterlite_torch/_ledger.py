@@ -225,6 +225,10 @@ class Ledger:
         self.agree(name)
         self._there.add(name)
 
+    def is_there(self, name):
+        """True if the server has a value under `name` which the page has not."""
+        return name in self._there
+
     def fetched(self, name, checksums):
         """Note that arrays have taken the place of the handles under `name`, on which both sides
         agreed; `checksums` as for `agree`. That is no other value."""

@@ -107,8 +107,12 @@ class Notebook:
         return await self._commands.run(line.strip(), show_result, scope)
 
     def offer_to_run_there(self):
-        """Show a button that runs the local cell, which needs torch, as a `%%torch` cell."""
+        """Show a button that runs the local cell, which needs the server, as a `%%torch` cell."""
         self.output().offer_to_run_there()
+
+    def is_there(self, name):
+        """True if the server has a value under `name` which this page has not."""
+        return self.ledger is not None and self.ledger.is_there(name)
 
     def output(self, parent=None):
         """Return the Output of the local cell that runs, or of another message of the page."""

@@ -1,4 +1,4 @@
-"""What `import torch` says in a cell that runs in the browser."""
+"""What the errors of local cells say when the server has what they lack."""
 
 import sys
 
@@ -22,16 +22,22 @@ class NoTorchHere:
         return None
 
 
-def install(shell, offer):
-    """Make `import torch` say what to do; `offer()` shows how when a cell has failed for want of it."""
+def install(shell, offer, is_there):
+    """Make errors say what to do when a cell has failed for want of torch, or of a name that the server
+    has (`is_there(name)`); `offer()` shows how."""
     if NoTorchHere not in sys.meta_path:
         sys.meta_path.append(NoTorchHere)
     show = shell._showtraceback
 
     # Where IPython (9) shows an error that nobody has caught; a library that tries torch catches it.
     def show_and_offer(etype, error, traceback):
+        lacks_torch = isinstance(error, ModuleNotFoundError) and error.name == "torch"
+        lacks_name = type(error) is NameError and is_there(error.name)
+        if lacks_name:
+            note = f"`{error.name}` is on the server, not here: cells with `%%torch` can use it."
+            traceback = [*traceback, note]
         show(etype, error, traceback)
-        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        if lacks_torch or lacks_name:
             offer()
 
     shell._showtraceback = show_and_offer
