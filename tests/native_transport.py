@@ -62,7 +62,7 @@ class NativeTransport:
             self.ratios.append(stream.ratio)
             return stream
 
-        await Download(open_range, sink, self.link).run()
+        return await Download(open_range, sink, self.link).run()
 
 
 class _Stream:

@@ -105,8 +105,7 @@ def peek(expression, eager=0, limit=0):
     except (values.Untransferable, Failure) as reason:
         text = str(reason).replace("NAME", expression)
         raise Failure(f"`{expression}` can not be read from here: {text}.") from None
-    tensors, segments = batch.write(eager)
-    return {"value": tree, "tensors": tensors, "segments": segments}
+    return {"value": tree, **batch.write(eager, behind=True)}
 
 
 def export(cell, **pull):
@@ -227,8 +226,7 @@ def _export(
             return None
         return held.hold(originals, names.get(key, "the result"), strong=key in asked)
 
-    reply["tensors"], reply["segments"] = batch.write(eager, None if hold is None else hold_one)
-    return reply
+    return {**reply, **batch.write(eager, None if hold is None else hold_one)}
 
 
 def _keys(tree):

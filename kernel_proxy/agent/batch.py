@@ -145,8 +145,8 @@ class Batch:
             self._originals[int(key)].append(original)
         return key
 
-    def write(self, eager, hold=None):
-        """Copy the tensors into segments; see `export.write`.
+    def write(self, eager, hold=None, behind=False):
+        """Copy the tensors into segments; return as `export.write`, as the reply has it.
 
         With `hold(key, originals)`, which returns the ID of a handle, large ones stay here.
         """
@@ -155,7 +155,8 @@ class Batch:
             originals = self._originals[int(key)]
             return hold(key, originals) if hold and originals else None
 
-        return export.write(self.tensors, eager, stay)
+        names = "tensors", "segments", "filling"
+        return dict(zip(names, export.write(self.tensors, eager, stay, behind), strict=True))
 
 
 def _memory(tensor):

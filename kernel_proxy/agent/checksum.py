@@ -17,17 +17,17 @@ def _factors():
 
 
 def _dot(words):
+    if not words:
+        return 0
     # Signed, which is the same modulo 2**64.
     numbers = torch.frombuffer(words, dtype=torch.int64)
     return torch.dot(numbers, _factors()[: len(numbers)]).item()
 
 
-def block_checksum(data):
-    """Return the checksum of a writable memoryview of at most BLOCK_BYTES bytes. Other threads run
-    meanwhile."""
-    return page_checksum.block_checksum(data, _dot)
+def _combined(words):
+    return page_checksum.combined(words, _dot)
 
 
 def block_checksums(data):
-    """Return the checksum of each block of a writable memoryview."""
-    return page_checksum.block_checksums(data, _dot)
+    """Return the checksum of each block of a writable memoryview. Other threads run meanwhile."""
+    return page_checksum.block_checksums(data, _combined)

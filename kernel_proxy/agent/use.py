@@ -45,7 +45,7 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
         asked = operation in ("index", "call")
         if asked and not isinstance(error, torch.cuda.OutOfMemoryError):
             reason = f"{type(error).__name__}: {error}"
-            return {"value": None, "tensors": [], "segments": [], "refused": reason}
+            return {"value": None, "refused": reason, **Batch(0).write(0)}
         raise Failure(f"{type(error).__name__}: {error}") from None
     batch = Batch(limit)
     try:
@@ -59,8 +59,8 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
     def hold(key, originals):
         return held.hold(originals, name, strong=True)
 
-    tensors, segments = batch.write(eager, hold if operation == "call" else None)
-    return {"value": tree, "tensors": tensors, "segments": segments, "changed": changed}
+    written = batch.write(eager, hold if operation == "call" else None, behind=True)
+    return {"value": tree, "changed": changed, **written}
 
 
 def _called(value, name, given, named):

@@ -66,6 +66,7 @@ def code() -> str:
         "forms": proxy / "agent" / "forms.py",
         "known": proxy / "agent" / "known.py",
         "pool": proxy / "agent" / "pool.py",
+        "copying": proxy / "agent" / "copying.py",
         "export": proxy / "agent" / "export.py",
         "batch": proxy / "agent" / "batch.py",
         "held": proxy / "agent" / "held.py",

@@ -59,6 +59,7 @@ class Kernel:
         self._aside = asyncio.Lock()
         self._ending = asyncio.Lock()
         self._subshell: str | None = None
+        self._left = False
         #: Calls that were under way at an interrupt.
         self._shaken: set[str] = set()
         self._context = zmq.asyncio.Context()
@@ -169,6 +170,7 @@ class Kernel:
 
     def leave(self) -> None:
         """Let go of the process, which goes on."""
+        self._left = True
         self._fail_calls("The kernel was left.")
         self.process.priority.close()
         for task in self._tasks:
@@ -300,7 +302,10 @@ class Kernel:
     async def _ask(
         self, channel: str, kind: str, content: dict[str, Any], **header: str
     ) -> dict[str, Any]:
-        """Send a request of the proxy's own; return the content of what answers it."""
+        """Send a request of the proxy's own; return the content of what answers it. KernelDied when
+        there is nobody to answer."""
+        if self._left:
+            raise KernelDied("The kernel was left.")
         message = self._own_message(channel, kind, content, **header)
         identifier = message["header"][_CALL]
         future = self._calls[identifier] = asyncio.get_running_loop().create_future()

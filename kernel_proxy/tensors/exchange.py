@@ -8,10 +8,14 @@ from typing import Any
 from ..errors import AgentFailure, PatchRefused, Refused
 from ..kernel import injection
 from ..kernel.kernel import Kernel, result
+from .filling import Filling
 from .tensors import Tensors
 
 #: More tensor bytes than this in one event would make it too large for a WebSocket frame.
 MAX_EAGER_BYTES = 8 * 2**20
+#: When a kernel that was asked aside is told of what was taken over, unless it has heard with another
+#: request, in seconds: not while that is being sent, for it takes 5 ms of a processor.
+TELL_AFTER_S = 1
 #: What was peeked at and not fetched by then is given up, in seconds.
 PEEK_LIFETIME_S = 600
 
@@ -25,11 +29,15 @@ class Exchange:
     ):
         self._tensors = tensors
         self._run = run
-        self._exported: list[str] = []
+        # What was taken over, of which the kernel does not know yet; and what of it the cell that runs
+        # is going to tell.
+        self._taken: set[str] = set()
+        self._telling: list[str] = []
 
     def forget(self) -> None:
         """The kernel is another one, and has exported nothing."""
-        self._exported.clear()
+        self._taken.clear()
+        self._tensors.stop_filling()
 
     async def push(
         self, kernel: Kernel, push: dict[str, Any] | None, buffers: tuple[bytes, ...]
@@ -56,7 +64,7 @@ class Exchange:
     def export(self, cell: str, pull: dict[str, Any]) -> str:
         """Return the expression that has the agent export what a cell assigned; the same cell's
         once more is what it was."""
-        release, self._exported = self._exported, []
+        self._telling = list(self._taken)
         arguments = {
             "cell": cell,
             "page": pull.get("page"),
@@ -67,7 +75,7 @@ class Exchange:
             "expressions": pull.get("expressions") or {},
             "eager": min(int(pull.get("eager") or 0), MAX_EAGER_BYTES),
             "limit": int(pull.get("limit") or 0),
-            "release": release,
+            "release": self._telling,
             "hold": pull.get("hold"),
             "dropped": pull.get("dropped") or [],
         }
@@ -91,7 +99,7 @@ class Exchange:
             outcome = result(exported or await kernel.evaluate(self.export(cell, pull)))
         except AgentFailure as error:
             return {"failure": str(error)}, ()
-        self._exported = [segment["id"] for segment in outcome["segments"]]
+        self._taken.difference_update(self._telling)
         small, _ = self._hold(outcome)
         return outcome, small
 
@@ -103,9 +111,17 @@ class Exchange:
         tensors = {tensor["key"]: tensor | {"handle": None} for tensor in outcome["tensors"]}
         small: tuple[bytes, ...] = ()
         handles: list[str] = []
-        for segment in outcome.pop("segments"):
+        segments, pipe = outcome.pop("segments"), outcome.pop("filling")
+        sizes = {each["filling"]: each["size"] for each in segments if each["filling"] is not None}
+        filling: Filling | None = None
+        for segment in segments:
+            self._taken.add(segment["id"])
+            number, part = segment["filling"], None
             try:
-                handle, memory = self._tensors.hold(segment["path"], segment["size"], peeked)
+                if number is not None:
+                    filling = filling or Filling(pipe, sizes)
+                    part = filling, number
+                handle, memory = self._tensors.hold(segment["path"], segment["size"], peeked, part)
             except (Refused, OSError, ValueError) as error:
                 for key in segment["keys"]:
                     tensors[key]["error"] = str(error)
@@ -151,20 +167,28 @@ class Exchange:
     async def _aside(
         self, kernel: Kernel, content: dict[str, Any], method: str, **arguments: Any
     ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-        outcome = await kernel.call_aside(
+        outcome = await self._call_aside(
+            kernel,
             method,
             **arguments,
             eager=min(int(content.get("eager") or 0), MAX_EAGER_BYTES),
             limit=int(content.get("limit") or 0),
         )
-        exported = [segment["id"] for segment in outcome["segments"]]
-        try:
-            small, handles = self._hold(outcome, peeked=True)
-        finally:
-            if exported:
-                # The page need not wait for it.
-                self._run(kernel.call_aside(None, exported))
+        small, handles = self._hold(outcome, peeked=True)
         loop = asyncio.get_running_loop()
+        loop.call_later(TELL_AFTER_S, self._tell, kernel)
         for handle in handles:
             loop.call_later(PEEK_LIFETIME_S, self._tensors.release, handle)
         return outcome, small
+
+    async def _call_aside(
+        self, kernel: Kernel, method: str | None, **arguments: Any
+    ) -> dict[str, Any]:
+        told = list(self._taken)
+        outcome = await kernel.call_aside(method, told, **arguments)
+        self._taken.difference_update(told)
+        return outcome
+
+    def _tell(self, kernel: Kernel) -> None:
+        if self._taken:
+            self._run(self._call_aside(kernel, None))

@@ -8,6 +8,7 @@ bound by the 64 MiB that a container gives /dev/shm. The other process opens it 
 import mmap
 import os
 import signal
+import struct
 import sys
 import tempfile
 
@@ -15,6 +16,10 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+#: What a kernel that fills segments writes into a pipe: the number of one, and how many of its bytes are
+#: there from the first on; or, below zero, an `errno` that ended it.
+MARK = struct.Struct("<qq")
 
 
 class Segment:

@@ -6,12 +6,14 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from jupyterlite_torch import _safetensors
 
 from ..errors import Refused
 from ..operations import journal
+from .filling import Filling
 from .segment import Segment
 
 #: How often a part of an upload may arrive changed before the upload is refused.
@@ -88,23 +90,49 @@ class Upload:
         return position == self.segment.size
 
 
+class Export(NamedTuple):
+    """A segment that a kernel has written, or is going to: then `part` is which of what Filling."""
+
+    segment: Segment
+    part: tuple[Filling, int] | None = None
+
+    def check(self, count: int) -> None:
+        """Refused when the first `count` bytes are not going to be there."""
+        if self.part:
+            filling, number = self.part
+            filling.check(number, count)
+
+    async def reach(self, count: int) -> None:
+        """Return when the first `count` bytes are there; Refused when they are not going to be."""
+        if self.part:
+            filling, number = self.part
+            await filling.reach(number, count)
+
+
 class Tensors:
     """Handles and uploads of one session, within the `budget` that it shares with the others."""
 
     def __init__(self, budget: Budget):
         self._budget = budget
-        self._handles: dict[str, Segment] = {}
+        self._handles: dict[str, Export] = {}
         self._peeked: set[str] = set()
+        self._fillings: WeakSet[Filling] = WeakSet()
         self._uploads: dict[str, Upload] = {}
         #: What is being sent, and what ends that; and what of it was released meanwhile.
         self._lent: list[tuple[Segment, Callable[[], None]]] = []
         self._leaving: set[Segment] = set()
 
-    def hold(self, path: str, size: int, peeked: bool = False) -> tuple[str, Segment]:
-        """Take over `size` bytes of a segment that the agent has written; return its handle's ID and
-        the segment. Refused when they are too many.
+    def hold(
+        self,
+        path: str,
+        size: int,
+        peeked: bool = False,
+        part: tuple[Filling, int] | None = None,
+    ) -> tuple[str, Segment]:
+        """Take over `size` bytes of a segment of the agent's; return its handle's ID and the segment.
+        Refused when they are too many.
 
-        One that was `peeked` is not a cell's: the next cell leaves it alone.
+        One that was `peeked` is not a cell's: the next cell leaves it alone. `part`: see Export.
         """
         self._budget.take(size)
         try:
@@ -113,13 +141,15 @@ class Tensors:
             self._budget.give_back(size)
             raise
         identifier = secrets.token_urlsafe(18)
-        self._handles[identifier] = segment
+        self._handles[identifier] = Export(segment, part)
+        if part:
+            self._fillings.add(part[0])
         if peeked:
             self._peeked.add(identifier)
         return identifier, segment
 
-    def get(self, identifier: str) -> Segment:
-        """Return the segment of a handle; Refused when there is none."""
+    def get(self, identifier: str) -> Export:
+        """Return what a handle stands for; Refused when there is none."""
         try:
             return self._handles[identifier]
         except KeyError:
@@ -138,17 +168,18 @@ class Tensors:
     def release(self, identifier: str) -> None:
         """Give a handle's memory back."""
         self._peeked.discard(identifier)
-        if segment := self._handles.pop(identifier, None):
-            self._close(segment)
+        if export := self._handles.pop(identifier, None):
+            self._close(export.segment)
 
     @contextlib.contextmanager
-    def lend(self, identifier: str, end: Callable[[], None]) -> Iterator[Segment]:
-        """Give the segment of a handle to somebody who sends it. Its memory is there, and counted, until
+    def lend(self, identifier: str, end: Callable[[], None]) -> Iterator[Export]:
+        """Give what a handle stands for to somebody who sends it. Its memory is there, and counted, until
         that is done, also if it is released meanwhile. `end` is called when it has to end."""
-        segment = self.get(identifier)
+        export = self.get(identifier)
+        segment = export.segment
         self._lent.append((segment, end))
         try:
-            yield segment
+            yield export
         finally:
             self._lent.remove((segment, end))
             if segment in self._leaving and not self._is_lent(segment):
@@ -274,8 +305,14 @@ class Tensors:
             if not upload.complete:
                 self.drop(identifier)
 
+    def stop_filling(self) -> None:
+        """Expect no more of what the kernel was filling: it is gone."""
+        for filling in self._fillings:
+            filling.close()
+
     def close(self) -> None:
         """Give everything back, and end what is being sent."""
+        self.stop_filling()
         for _, end in list(self._lent):
             end()
         for identifier in list(self._handles):

@@ -8,7 +8,7 @@ from tornado.web import authenticated
 
 from ..errors import Refused
 from ..operations import metrics
-from ..tensors.segment import Segment
+from ..tensors.tensors import Export
 from .coding import Coder, worthwhile
 from .handlers import ProxyHandler
 
@@ -26,14 +26,15 @@ class TensorsHandler(ProxyHandler):
         tensors = self.proxy.sessions.get(self.session_header()).tensors
         handle = self.request.headers.get("Torch-Handle", "")
         # Closed, it wakes what waits for the page to read on.
-        with tensors.lend(handle, self.request.connection.stream.close) as segment:
-            await self._send(segment)
+        with tensors.lend(handle, self.request.connection.stream.close) as export:
+            await self._send(export)
 
-    async def _send(self, segment: Segment) -> None:
+    async def _send(self, export: Export) -> None:
+        segment = export.segment
         start, stop, ratio = 0, segment.size, None
         if (wanted := self.request.headers.get("Torch-Start")) is not None:
             start = _number(wanted, "Torch-Start", segment.size)
-            ratio = await self._ratio(segment.view[start:])
+            ratio = await self._ratio(export, start)
         elif wanted := self.request.headers.get("Range"):
             match = _RANGE.fullmatch(wanted)
             if match:
@@ -43,6 +44,9 @@ class TensorsHandler(ProxyHandler):
                 raise Refused("Only one `Range: bytes=N-M` inside the file is served.", status=416)
             self.set_status(206)
             self.set_header("Content-Range", f"bytes {start}-{stop - 1}/{segment.size}")
+        # What of it is there is not sent of what will never be whole.
+        await export.reach(min(start + 1, stop))
+        export.check(stop)
         self.set_header("Content-Type", "application/octet-stream")
         if ratio is None:
             self.set_header("Content-Length", str(stop - start))
@@ -58,6 +62,7 @@ class TensorsHandler(ProxyHandler):
             await self.flush()
             for position in range(start, stop, SLICE_BYTES):
                 part = view[position : min(position + SLICE_BYTES, stop)]
+                await export.reach(position + len(part))
                 if coder:
                     part = await asyncio.to_thread(coder.code, part)
                 # Writing through the connection spares tornado's copy of each slice.
@@ -69,15 +74,22 @@ class TensorsHandler(ProxyHandler):
                 await self.request.connection.write(coder.end())
         except StreamClosedError:
             return
+        except Refused:
+            # The caller hears why when it asks for the rest.
+            self.request.connection.stream.close()
+            return
         self.finish()
 
-    async def _ratio(self, view: memoryview) -> float | None:
-        """Return what coding makes of the bytes when it pays for this caller, else None."""
+    async def _ratio(self, export: Export, start: int) -> float | None:
+        """Return what coding makes of the bytes from `start` on when it pays for this caller, else
+        None."""
         codings = self.request.headers.get("Accept-Encoding", "")
         rate = self.request.headers.get("Torch-Rate")
         if rate is None or "zstd" not in re.split(r"[\s,;]+", codings):
             return None
-        return await asyncio.to_thread(worthwhile, view, _number(rate, "Torch-Rate", 10**15) or 1)
+        bytes_per_s = _number(rate, "Torch-Rate", 10**15) or 1
+        await export.reach(export.segment.size)
+        return await asyncio.to_thread(worthwhile, export.segment.view[start:], bytes_per_s)
 
 
 def _number(text: str, name: str, most: int) -> int:

@@ -12,22 +12,21 @@ def both(call):
     return of_wasm, of_numpy
 print(wasm is not None)"""
 
-DOT = """\
-data, factors = bytearray(rng.bytes(2**20)), rng.integers(0, 2**64, 2**17, dtype=np.uint64)
+COMBINED = """\
+data = bytearray(rng.bytes(2**20 + 8))
+edges = [2**15 * n + more for n in (1, 2) for more in range(-5, 6)]
 for start in (0, 4, 7):
-    for count in (*range(10), 2**16 + 3):
+    for count in (*range(10), *edges, 2**16 + 3, 2**17):
         words = memoryview(data)[start : start + 8 * count]
-        of_wasm, of_numpy = both(lambda: _loops.dot(words, factors) % 2**64)
+        of_wasm, of_numpy = both(lambda: _loops.combined(words) % 2**64)
         assert of_wasm == of_numpy, (start, count)
 print("same")"""
 
 WIDEN = """\
 def widen(count, codes):
-    # With the codes at the end of what becomes of them, as they arrive, and memory beside it.
+    # With memory on both sides of what is written.
     memory = np.full(count + 2, 7, np.float32)
-    wide = memory[1:-1]
-    wide.view(np.uint16)[count:] = codes
-    _loops.widen_bfloat16(wide.view(np.uint16)[count:], wide)
+    _loops.widen_bfloat16(codes, memory[1:-1])
     return memory.tobytes()
 
 for count in (*range(20), 2**16):
@@ -39,7 +38,7 @@ print("same")"""
 
 def test_the_same_as_numpy(run_notebook):
     # The last one holds no WebAssembly, as far as a browser without its vectors can tell.
-    cells = [BOTH, DOT, WIDEN, "print(_browser.webassembly('_loops.py'))"]
+    cells = [BOTH, COMBINED, WIDEN, "print(_browser.webassembly('_loops.py'))"]
     run = run_notebook(cells)
     run.ended(0)
     assert [cell.stdout for cell in run.cells] == ["True\n", "same\n", "same\n", "None\n"]

@@ -41,6 +41,15 @@ def test_pushed_straight_to_the_gpu(notebook):
         notebook.torch("1", "-i x:cuda:99")
 
 
+def test_an_array_that_is_not_on_the_gpu_is_told_how_to_get_there(notebook):
+    notebook.names["x"] = np.ones((2, 3), "f4")
+    notebook.torch("net = torch.nn.Linear(3, 1, device='cuda')")
+    with pytest.raises(RuntimeError) as caught:
+        notebook.torch("net(x)")
+    assert "`%%torch -i x:cuda`" in caught.value._render_traceback_()[-1]
+    assert notebook.torch("net(x)", "-i x:cuda").shape == (2, 1)
+
+
 def test_changed_blocks_go_to_the_gpu(notebook):
     x = notebook.names["x"] = np.random.default_rng(0).random(2**20)
     notebook.torch("old = x", "-i x:cuda")
@@ -56,8 +65,7 @@ def test_changed_blocks_go_to_the_gpu(notebook):
 def test_every_dtype_and_layout_of_the_gpu_comes_back(notebook):
     notebook.torch("import warnings\nwarnings.simplefilter('ignore')\n" + kinds.THERE)
     dtypes = [name for name in _kinds.TRAVELS if not name.startswith("q")]
-    here = {}
-    exec(kinds.HERE, here)
+    here = kinds.here
     plans = [(dtype, (2, 3), view) for dtype in dtypes for view in here["views"]]
     # What the same tensors are on the CPU, whose values other tests check.
     notebook.names.update(
@@ -106,8 +114,9 @@ _export = sys.modules["_jupyterlite_torch_export"]
 _safetensors = sys.modules["_jupyterlite_torch_safetensors"]
 _x = torch.rand(2**26, device="cuda")
 _entry = _safetensors.Entry("0", "F32", _x.shape)
-_header, _length = _safetensors.layout([_entry])
-_segment = _export.pool.take(_length, pinned=True)
+_safetensors.layout([_entry])
+_segment = _export.pool.take(_export.file_size(_entry), pinned=True)
+_copying = sys.modules["_jupyterlite_torch_copying"]
 _pinned = torch.empty(2**26, pin_memory=True)
 
 def _median(copy):
@@ -120,7 +129,11 @@ def _median(copy):
         times.append(time.perf_counter() - began)
     return sorted(times)[4]
 
-ratio = _median(lambda: _pinned.copy_(_x)) / _median(lambda: _export._copy(_x, _segment.view, _entry))
+def _copy():
+    for start in range(0, _entry.nbytes, _copying.SPAN_BYTES):
+        _copying.Copy(_x, _segment, _entry)._part(start, start + _copying.SPAN_BYTES)
+
+ratio = _median(lambda: _pinned.copy_(_x)) / _median(_copy)
 right = bool((torch.frombuffer(_segment.view, dtype=torch.float32, count=2**26, offset=_entry.start) == _pinned).all())
 _export.pool.give(_segment)
 """)

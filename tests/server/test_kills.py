@@ -16,7 +16,19 @@ from jupyterlite_torch._errors import KernelDied, TransferError
 
 MIB = 2**20
 X = np.random.default_rng(0).random(8 * MIB)
-MAKES_Y = "w = 5\ny = torch.arange(8 * 2**20, dtype=torch.float64)"
+# Nothing that would come compressed.
+Y = np.arange(8 * MIB) * -7046029254386353131
+MAKES_Y = "w = 5\ny = torch.arange(8 * 2**20) * -7046029254386353131"
+#: Makes a file when all is copied of what travels meanwhile.
+TELLS_WHEN_COPIED = """\
+import sys
+_Filling = sys.modules["_jupyterlite_torch_copying"].Filling
+_run = _Filling._run
+def _told(self):
+    _run(self)
+    open({path!r}, "w").close()
+_Filling._run = _told
+"""
 DIES_IN_DECODE = """\
 import os, sys
 def _die(**arguments):
@@ -110,16 +122,27 @@ def test_kernel_while_it_takes_what_was_uploaded(halfway):
     assert notebook.names["total"] == pytest.approx(X.sum())
 
 
-def test_kernel_during_a_download(halfway):
+def test_kernel_during_a_download(halfway, tmp_path):
     notebook, at_half = halfway
+    copied = tmp_path / "copied"
     notebook.torch(MAKES_Y)
+    notebook.torch(TELLS_WHEN_COPIED.format(path=str(copied)))
     generation = notebook.connection.generation
-    at_half(DOWN, kill_kernel(notebook))
-    # What it has handed over is there, whole.
+    kill = kill_kernel(notebook)
+
+    def kill_when_copied():
+        deadline = time.monotonic() + 10
+        while not copied.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        kill()
+
+    at_half(DOWN, kill_when_copied)
+    # What it has handed over is there, whole; what it has not: see test_filling.py.
     notebook.local("id(y)")
-    assert (notebook.names["y"] == np.arange(8 * MIB)).all()
+    assert (notebook.names["y"] == Y).all()
     wait_until(notebook, lambda: notebook.connection.generation != generation)
-    assert notebook.torch("'y' in globals(), int(y[-1])") == (True, 8 * MIB - 1)
+    assert notebook.torch("'y' in globals(), int(y[-1])") == (True, Y[-1])
 
 
 def test_proxy_during_an_upload(halfway, proxy):
@@ -139,8 +162,10 @@ def test_proxy_during_a_download(halfway, proxy):
     notebook, at_half = halfway
     notebook.torch(MAKES_Y)
     at_half(DOWN, restart(proxy))
-    with pytest.raises(TransferError, match="`y` did not arrive: .* restart. Read it again"):
+    with pytest.raises(
+        TransferError, match=r"`y` \(64 MiB\) did not arrive: .* restart. Read it again"
+    ):
         notebook.local("id(y)")
     notebook.local("id(y)")
-    assert (notebook.names["y"] == np.arange(8 * MIB)).all()
+    assert (notebook.names["y"] == Y).all()
     assert notebook.torch("w") == 5

@@ -38,10 +38,20 @@ def test_as_a_tensor_goes_to_the_gpu(notebook):
 
 def test_as_a_tensor_is_copied_out(notebook):
     notebook.torch(FAILS_ONCE)
-    notebook.torch("y = torch.ones(2**20)\n_fails_once(_export, '_copy_large')")
+    # Not from its first byte to its last, and so before the reply.
+    notebook.torch("y = torch.ones(2**10, 2**10).T\n_fails_once(_export.Copy, 'run')")
     with pytest.raises(
         TransferError, match=r"`y` \(4 MiB\) is still on the server.*no room for a copy"
     ):
+        notebook.local("id(y)")
+    notebook.local("id(y)")
+    assert (notebook.names["y"] == 1).all()
+
+
+def test_as_a_tensor_is_copied_behind_the_reply(notebook):
+    notebook.torch(FAILS_ONCE)
+    notebook.torch("y = torch.ones(2**22)\n_fails_once(_export.Copy, '_part')")
+    with pytest.raises(TransferError, match=r"`y` \(16 MiB\) did not arrive: the server could not"):
         notebook.local("id(y)")
     notebook.local("id(y)")
     assert (notebook.names["y"] == 1).all()

@@ -1,6 +1,7 @@
 """What happens to arrays on their way: bytes that change, memory that is full, a bar meanwhile."""
 
 import contextlib
+import re
 import resource
 
 import numpy as np
@@ -57,6 +58,32 @@ def test_block_that_arrives_changed_is_fetched_again(altered, monkeypatch):
     notebook.local("id(y)")
     assert changed == [5 * MIB, 7 * MIB] and len(fetches) == 2
     assert (notebook.names["y"] == np.arange(2**20)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_checksum_that_arrives_changed_is_fetched_again(start_relay, open_notebook, dtype):
+    relay, ends, changed = start_relay(), {}, []
+    notebook = open_notebook(url=relay.url)
+
+    def alter(way, passed, data):
+        if way == DOWN and b"octet-stream" in data[:1000] and not changed:
+            ends["file"] = (
+                int(re.search(rb"Content-Length: (\d+)", data)[1]) + data.index(b"\r\n\r\n") + 4
+            )
+        # The lowest byte of the last checksum.
+        place = ends.get("file", 0) - 8 - passed
+        if way == DOWN and not changed and 0 <= place < len(data):
+            data = bytearray(data)
+            data[place] ^= 1
+            changed.append(place)
+        return data
+
+    relay.alter = alter
+    notebook.torch(f"y = torch.arange(2**20).to(torch.{dtype})")
+    notebook.local("id(y)")
+    assert changed
+    notebook.torch("z = y.double()", "--eager 100MB")
+    assert (notebook.names["y"] == notebook.names["z"]).all()
 
 
 def test_block_that_stays_wrong_is_an_error_that_names_the_array(altered):
@@ -177,9 +204,23 @@ def test_the_next_export_uses_the_memory_of_the_last(notebook):
         notebook.torch(f"y = torch.full((2**20 - 100 * {n},), {n}.)")
         notebook.local("id(y)")
         assert (notebook.names["y"] == n).all()
+        # With it the kernel hears that its memory was taken over.
+        notebook.torch("pass")
         notebook.torch("paths = [s.path for s in _pool._kept]")
         paths += notebook.names["paths"]
     assert len(paths) == 3 and len(set(paths)) == 1, paths
+
+
+def test_a_cell_that_fails_gives_back_the_memory_of_the_one_before(notebook):
+    notebook.torch("import sys\n_export = sys.modules['_jupyterlite_torch_export']")
+    notebook.torch("y = torch.ones(2**21)", "--eager 100MB")
+    notebook.torch("held = len(_export.outgoing)")
+    # It is told with what that cell brings back, which is after its code.
+    notebook.torch("y += 1", "--eager 100MB")
+    with pytest.raises(ZeroDivisionError):
+        notebook.torch("1 / 0")
+    notebook.torch("left = len(_export.outgoing)")
+    assert (notebook.names["held"], notebook.names["left"]) == (1, 0)
 
 
 def test_what_is_kept_for_the_next_export_is_bounded(notebook):

@@ -26,7 +26,7 @@ def test_checksums_see_every_change_of_an_array():
 def test_checksums_of_a_bfloat16_are_those_of_its_bytes():
     raw = np.random.default_rng(0).integers(0, 2**16, 2**20, dtype=np.uint16)
     incoming = _arrays.Incoming("x", "BF16", raw.shape)
-    incoming.destination[:] = memoryview(raw).cast("B")
+    incoming.take(memoryview(raw).cast("B"))
     wide = incoming.array
     blocks = [
         _arrays.block_checksum(memoryview(raw[start : start + 2**19]).cast("B"))
@@ -40,17 +40,36 @@ def test_checksums_of_a_bfloat16_are_those_of_its_bytes():
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float8_e5m2", "complex32"])
-def test_a_tensor_is_widened_in_place_as_it_arrives(dtype):
-    # Many steps, the last of which read what they overwrite.
-    raw = np.random.default_rng(0).bytes(3 * 2**20 + 4)
+def test_a_tensor_is_widened_as_it_arrives(dtype):
+    # Several windows, and several steps of each.
+    raw = np.random.default_rng(0).bytes(9 * 2**20 + 4)
     code = _safetensors.CODES[dtype]
     incoming = _arrays.Incoming("x", code, (len(raw) // _safetensors.ITEM_SIZES[code],))
     for start in range(0, len(raw), 2**19):
         part = raw[start : start + 2**19]
-        incoming.destination[start : start + len(part)] = part
+        incoming.view(start, start + len(part))[:] = part
         incoming.arrived(start + len(part))
     kind, widen = WIDEN[dtype]
     codes = np.frombuffer(raw, kind)
     expected = np.empty(codes.shape, np.float32)
     widen(codes, expected)
     assert incoming.array.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e5m2", "complex32", "float32"])
+def test_a_block_that_had_arrived_wrong_is_mended(dtype):
+    raw = bytearray(np.random.default_rng(0).bytes(5 * 2**20 + 4))
+    code = _safetensors.CODES[dtype]
+    shape = (len(raw) // _safetensors.ITEM_SIZES[code],)
+
+    def arrived(data):
+        incoming = _arrays.Incoming("x", code, shape)
+        incoming.take(data)
+        return incoming
+
+    right, wrong = bytes(raw), raw
+    wrong[2**20 + 8 : 2**20 + 16] = bytes(8)
+    incoming = arrived(wrong)
+    assert incoming.array.tobytes() != arrived(right).array.tobytes()
+    incoming.mend(2**20, right[2**20 : 2**21])
+    assert incoming.array.tobytes() == arrived(right).array.tobytes()

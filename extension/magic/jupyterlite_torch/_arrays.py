@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _checksum, _loops, _patch, _safetensors, _tables
 from ._checksum import BLOCK_BYTES
+from ._download import READ_BYTES
 from ._errors import TransferError
 from ._kinds import CONTAINERS, PAGE_KINDS, TRAVELS
 from ._size import human_size
@@ -231,21 +232,12 @@ def checksums(array):
     data, kind = raw(array), ()
     if array.dtype == np.float32 and (halves := _halves(data)) is not None:
         data, kind = halves, (_BFLOAT16,)
-    return (*kind, *_checksum.block_checksums(data, _dot))
+    return (*kind, *_checksum.block_checksums(data, _loops.combined))
 
 
 def block_checksum(data):
     """Return the checksum of a memoryview of at most BLOCK_BYTES bytes."""
-    return _checksum.block_checksum(data, _dot)
-
-
-@functools.cache
-def _factors():
-    return np.frombuffer(_checksum.factors(), "<u8")
-
-
-def _dot(words):
-    return _loops.dot(words, _factors())
+    return _checksum.block_checksum(data, _loops.combined)
 
 
 def known_checksums(array, dtype, sums):
@@ -272,10 +264,11 @@ _WIDEN_CODES = 2**18
 
 
 class Incoming:
-    """One tensor on its way into an array: `destination` takes its bytes, `array` is the result.
+    """One tensor on its way into an array: `view` is where its bytes go, from the first to the last,
+    `array` the result.
 
-    Floats that NumPy lacks come into the end of the memory that their wide values need, and are
-    widened from the front on. Raises TransferError when this browser can not hold it.
+    Floats that NumPy lacks come into a window of READ_BYTES, which stays in the processor's cache, and
+    are widened from there. Raises TransferError when this browser can not hold the array.
     """
 
     def __init__(self, name, code, shape):
@@ -287,29 +280,57 @@ class Incoming:
         except (MemoryError, ValueError):
             raise TransferError(too_large(name, nbytes)) from None
         memory = self._array.reshape(-1)
+        #: Of the tensor as it travels.
+        self.nbytes = math.prod(shape) * _safetensors.ITEM_SIZES[code]
         self._codes = None
         self._widened = 0
         if dtype in WIDEN:
             kind, self._widen = WIDEN[dtype]
             self._wide = memory.view(np.float32)
-            memory = self._codes = memory.view(kind)[-self._wide.size :]
-        #: A writable view of the bytes as they travel.
-        self.destination = memoryview(memory.view(np.uint8))
+            memory = np.empty(min(self.nbytes, READ_BYTES), np.uint8)
+            self._codes = memory.view(kind)
+        self._bytes = memoryview(memory.view(np.uint8))
+
+    def view(self, start, stop):
+        """Return where the bytes from `start` to `stop` go: no more than to the next multiple of
+        READ_BYTES, and of those before it none that have arrived."""
+        if self._codes is None:
+            return self._bytes[start:stop]
+        first = start - start % READ_BYTES
+        return self._bytes[start - first : stop - first]
 
     def arrived(self, count):
-        """Note that the first `count` bytes are there and are not going to change."""
+        """Note that the first `count` bytes are there."""
         if self._codes is None:
             return
         stop = count // self._codes.itemsize
         while self._widened < stop:
-            part = slice(self._widened, min(self._widened + _WIDEN_CODES, stop))
-            self._widen(self._codes[part], self._wide[part])
-            self._widened = part.stop
+            first = self._widened % self._codes.size
+            part = slice(first, first + min(_WIDEN_CODES, stop - self._widened))
+            codes = self._codes[part]
+            self._widen(codes, self._wide[self._widened : self._widened + len(codes)])
+            self._widened += len(codes)
+
+    def mend(self, start, data):
+        """Put other bytes in the place of those that had arrived from `start` on."""
+        if self._codes is None:
+            self._bytes[start : start + len(data)] = data
+            return
+        codes = np.frombuffer(data, self._codes.dtype)
+        first = start // self._codes.itemsize
+        self._widen(codes, self._wide[first : first + len(codes)])
+
+    def take(self, data):
+        """Take all bytes at once."""
+        for start in range(0, self.nbytes, READ_BYTES):
+            stop = min(start + READ_BYTES, self.nbytes)
+            self.view(start, stop)[:] = data[start:stop]
+            self.arrived(stop)
 
     @property
     def array(self):
         """The array, once all bytes are there."""
-        self.arrived(len(self.destination))
+        self.arrived(self.nbytes)
         return self._array
 
 

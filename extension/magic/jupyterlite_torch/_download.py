@@ -1,7 +1,7 @@
 """One safetensors file on its way into memory: taken up again after a break, and checked.
 
-The kernel has summed up each MiB of a tensor while it copied it. Each is compared as it
-arrives, while it is warm in the cache, and one that differs is fetched again.
+The kernel sums up each MiB of a tensor while it copies it, and its checksums come behind the file.
+What arrives is summed up at once, while it is warm in the cache, and a MiB that differs is fetched again.
 """
 
 import asyncio
@@ -9,20 +9,20 @@ import typing
 from collections.abc import Callable
 
 from . import _safetensors
-from ._checksum import BLOCK_BYTES
+from ._checksum import BLOCK_BYTES, packed_size, unpacked
 from ._errors import TransferError
 
 #: How often in a row a transfer that gets nothing is begun again before it is given up.
 TRIES = 5
 #: How often a block is fetched in all before it is given up.
 FETCHES = 3
-#: Bytes of a stream for which Python is woken.
+#: Bytes of a stream for which Python is woken; as many blocks.
 READ_BYTES = 4 * 2**20
 #: After so many bytes the rate of a line is known.
 PROBE_BYTES = 8 * 2**20
-#: Above so many bytes per second it is the machines at both ends that limit a transfer, and coding
-#: would take more of them.
-SLOW_BYTES_PER_S = 200e6
+#: Above so many bytes per second, which is a gigabit, it is the machines at both ends that limit a
+#: transfer, and coding would take more of them.
+SLOW_BYTES_PER_S = 125e6
 
 
 class Link:
@@ -50,17 +50,16 @@ def wanted_bytes(start, stop, link):
 class Sink(typing.NamedTuple):
     """Where one file goes, and who is told. `name` is the array's for the user.
 
-    `checksums`: those of the data's blocks, None for none; `checksum(view)` computes one. `place(header,
-    file size)` returns where the data goes. `moved(count)` is told of bytes as they come.
-    `arrived(count)` is told how many of the data's bytes, from the first on, are as the kernel had them.
+    `incoming` takes the data, as an Incoming of _arrays.py does. `begin(header, file size)` is called
+    before it comes, `moved(count)` told of bytes as they come, and `checksum(view)` computes that of a
+    block.
     """
 
     name: str
-    checksums: list[int] | None
-    checksum: Callable
-    place: Callable
+    incoming: typing.Any
+    begin: Callable
     moved: Callable
-    arrived: Callable
+    checksum: Callable
 
 
 class Download:
@@ -75,16 +74,17 @@ class Download:
         self._open_range = open_range
         self._link = link
         self._sink = sink
-        self._checksums = sink.checksums or ()
         self._header = bytearray(8)
-        self._data = None
+        self._begun = False
+        self._behind = bytearray(packed_size(sink.incoming.nbytes))
         self._received = 0
         self._size = None
-        self._checked = 0
-        self._bad = []
+        # Of the blocks as they came.
+        self._sums = []
 
     async def run(self):
-        """Fetch it. TransferError when the line stays broken, or bytes stay wrong."""
+        """Fetch it; return the checksums of its blocks. TransferError when the line stays broken, or
+        bytes stay wrong."""
         tries = 0
         while self._size is None or self._received < self._size:
             before = self._received
@@ -101,28 +101,32 @@ class Download:
                 )
             else:
                 await asyncio.sleep(0.2 * 2**tries)
-        self._check()
-        for block in self._bad:
-            await self._repair(block)
+        for block, checksum in enumerate(unpacked(self._behind)):
+            if checksum != self._sums[block]:
+                self._sums[block] = await self._repair(block)
+        return self._sums
 
     async def _read_on(self):
         unknown = self._link.rate is None
         stream = await self._open_range(self._received, None)
         clock, first = asyncio.get_running_loop().time, self._received
-        began = clock()
+        # The line's time, and not what this side does with the bytes.
+        seconds = 0
         try:
             if self._size is None:
                 self._size = stream.size
             while self._received < self._size:
-                count = await stream.read_into(self._room())
+                room, began = self._room(), clock()
+                count = await stream.read_into(room)
+                seconds += clock() - began
                 if not count:
                     return
                 self._received += count
                 self._sink.moved(count)
-                self._check()
+                self._sum_up()
                 if self._received - first >= PROBE_BYTES:
                     sent = (self._received - first) * stream.ratio
-                    self._link.carried(sent, clock() - began, stream.ratio < 1)
+                    self._link.carried(sent, seconds, stream.ratio < 1)
                     left = self._size - self._received
                     if unknown and self._link.rate < SLOW_BYTES_PER_S and left >= PROBE_BYTES:
                         # Asked again, the server may send what is left in less.
@@ -131,53 +135,63 @@ class Download:
             stream.close()
 
     def _room(self):
-        """Return where the next bytes go: first the header, then the data."""
+        """Return where the next bytes go: first the header, then the data, then what is behind it."""
         if self._received == len(self._header) == 8:
             # Another one: the old may still be looked at.
             self._header = self._header + bytes(_safetensors.header_size(self._header) - 8)
         if self._received < len(self._header):
             return memoryview(self._header)[self._received :]
-        if self._data is None:
-            self._data = self._sink.place(bytes(self._header), self._size)
-        start = self._received - len(self._header)
-        return self._data[start : start + READ_BYTES]
+        if not self._begun:
+            self._sink.begin(bytes(self._header), self._size - len(self._behind))
+            self._begun = True
+        start, nbytes = self._received - len(self._header), self._sink.incoming.nbytes
+        if start < nbytes:
+            return self._sink.incoming.view(
+                start, min(start - start % READ_BYTES + READ_BYTES, nbytes)
+            )
+        return memoryview(self._behind)[start - nbytes :]
 
-    def _check(self):
-        """Compare the blocks that have become whole."""
-        if self._data is None:
+    def _sum_up(self):
+        """Sum up the blocks that have become whole."""
+        if not self._begun:
             return
-        arrived = self._received - len(self._header)
-        while self._checked < len(self._checksums):
-            view = self._block(self._checked)
-            if self._checked * BLOCK_BYTES + len(view) > arrived:
+        nbytes = self._sink.incoming.nbytes
+        arrived = min(self._received - len(self._header), nbytes)
+        while (start := len(self._sums) * BLOCK_BYTES) < arrived:
+            stop = min(start + BLOCK_BYTES, nbytes)
+            if stop > arrived:
                 break
-            if self._sink.checksum(view) != self._checksums[self._checked]:
-                self._bad.append(self._checked)
-            self._checked += 1
-        if not self._bad:
-            self._sink.arrived(min(self._checked * BLOCK_BYTES, arrived))
-
-    def _block(self, block):
-        return self._data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
+            self._sums.append(self._sink.checksum(self._sink.incoming.view(start, stop)))
+        self._sink.incoming.arrived(min(len(self._sums) * BLOCK_BYTES, arrived))
 
     async def _repair(self, block):
-        view = self._block(block)
-        start = len(self._header) + block * BLOCK_BYTES
+        """Fetch a block again, and its checksum; return that."""
+        start, nbytes = block * BLOCK_BYTES, self._sink.incoming.nbytes
+        data = bytearray(min(BLOCK_BYTES, nbytes - start))
+        expected = bytearray(packed_size(1))
+        behind = len(self._header) + nbytes + packed_size(start)
         for _ in range(FETCHES - 1):
-            filled = 0
             try:
-                stream = await self._open_range(start, start + len(view))
-                try:
-                    while count := await stream.read_into(view[filled:]):
-                        filled += count
-                finally:
-                    stream.close()
+                await self._fetch(len(self._header) + start, memoryview(data))
+                await self._fetch(behind, memoryview(expected))
             except ConnectionError:
                 continue
-            if self._sink.checksum(view) == self._checksums[block]:
-                return
+            checksum = self._sink.checksum(memoryview(data))
+            if (checksum,) == unpacked(expected):
+                self._sink.incoming.mend(start, data)
+                return checksum
         raise TransferError(
-            f"`{self._sink.name}` arrived changed: {len(view)} bytes from {block * BLOCK_BYTES} on do not "
+            f"`{self._sink.name}` arrived changed: {len(data)} bytes from {start} on do not "
             f"have the checksum that the kernel computed, after {FETCHES} fetches. Something between "
             "alters what is sent, or the memory of a machine does; it is still on the server."
         )
+
+    async def _fetch(self, start, view):
+        """Fill a view with the file's bytes from `start` on, or as many as there are."""
+        filled = 0
+        stream = await self._open_range(start, start + len(view))
+        try:
+            while count := await stream.read_into(view[filled:]):
+                filled += count
+        finally:
+            stream.close()

@@ -1,9 +1,12 @@
 """The loops over all bytes of an array that take the time: NumPy's, or in a browser those of loops.wat,
 which is WebAssembly on Python's own memory."""
 
+import functools
 import sys
 
 import numpy as np
+
+from . import _checksum
 
 if sys.platform == "emscripten":
     from ._browser import webassembly
@@ -13,18 +16,29 @@ else:
     _wasm = None
 
 
-def dot(words, factors):
-    """Return the dot product, modulo 2**64, of a buffer of little-endian 64-bit words, which need not be
-    aligned, with the first of `factors`, a uint64 array."""
+@functools.cache
+def _factors():
+    """The factors of a checksum, and behind them what it mixes with; and their address."""
+    mix = _checksum.MIX.to_bytes(8, "little")
+    numbers = np.frombuffer(_checksum.factors() + mix, "<u8")
+    return numbers, _address(numbers)
+
+
+def combined(words):
+    """Do what `_checksum.combined` does with a memoryview of 64-bit words, which need not be aligned."""
+    if not _wasm:
+        return _checksum.combined(words, _dot)
     numbers = np.frombuffer(words, "<u8")
-    if _wasm:
-        return _wasm.dot(_address(numbers), _address(factors), numbers.size)
-    return int(np.dot(numbers, factors[: numbers.size]))
+    return _wasm.combined(_address(numbers), numbers.size, _factors()[1])
+
+
+def _dot(words):
+    numbers = np.frombuffer(words, "<u8")
+    return int(np.dot(numbers, _factors()[0][: numbers.size]))
 
 
 def widen_bfloat16(codes, floats):
-    """Write bfloat16 `codes`, a uint16 array, as the float32 array `floats`, which may be the same memory
-    if both end together."""
+    """Write bfloat16 `codes`, a uint16 array, as the float32 array `floats`."""
     if _wasm:
         _wasm.widen_bfloat16(_address(codes), _address(floats), codes.size)
         return

@@ -149,7 +149,7 @@ class Values:
             for tensor in small:
                 entry = entries[tensor["key"]]
                 incoming = _arrays.Incoming(self.name_of(entry.key), entry.code, entry.shape)
-                incoming.destination[:] = view[entry.start : entry.start + entry.nbytes]
+                incoming.take(view[entry.start : entry.start + entry.nbytes])
                 self._arrays[entry.key] = incoming.array
 
     @property
@@ -198,29 +198,28 @@ class Values:
                         tensor, transport, channel, progress.moved
                     )
                 except Exception as error:
-                    self.failed[key] = self._named(key, error)
+                    self.failed[key] = self._named(tensor, error)
 
-    def _named(self, key, error):
+    def _named(self, tensor, error):
         """Return an error that says of which array it is."""
-        name = f"`{self.name_of(key)}`"
+        name = f"`{self.name_of(tensor['key'])}`"
         if not isinstance(error, TransferError) or name in str(error):
             return error
-        return TransferError(f"{name} did not arrive: {error}")
+        return TransferError(f"{name} ({human_size(tensor['nbytes'])}) did not arrive: {error}")
 
     async def _fetch(self, tensor, transport, channel, moved):
         code = _safetensors.CODES[tensor["dtype"]]
         incoming = _arrays.Incoming(self.name_of(tensor["key"]), code, tensor["shape"])
         headers = {**channel.session_headers, "Torch-Handle": tensor["handle"]}
 
-        def place(header, file_size):
+        def begin(header, file_size):
             entry = _safetensors.parse(header, file_size)[tensor["key"]]
             if (entry.code, list(entry.shape)) != (code, list(tensor["shape"])):
                 raise ValueError("the file is not the tensor that was announced")
-            return incoming.destination
 
-        name, sums = self.name_of(tensor["key"]), tensor["checksums"]
-        sink = Sink(name, sums, _arrays.block_checksum, place, moved, incoming.arrived)
-        await transport.download("tensors", headers, sink)
+        name = self.name_of(tensor["key"])
+        sink = Sink(name, incoming, begin, moved, _arrays.block_checksum)
+        sums = await transport.download("tensors", headers, sink)
         array = incoming.array
         self.checksums[id(array)] = _arrays.known_checksums(array, tensor["dtype"], sums)
         return array

@@ -58,7 +58,7 @@ def _powers():
 
 _INFINITY, _NAN = 0x7F800000, 0x7FC00000
 #: By the name of a dtype: NumPy's dtype of its codes, and the function that writes float32 for them,
-#: `widen(codes, float32s)`, which may be the same memory. A complex number is two codes.
+#: `widen(codes, float32s)`. A complex number is two codes.
 WIDEN = {
     "bfloat16": (np.uint16, widen_bfloat16),
     "float8_e4m3fn": (
