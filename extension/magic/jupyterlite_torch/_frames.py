@@ -12,16 +12,6 @@ def build(frame, buffers):
     return [struct.pack("<I", len(head)), head, *buffers]
 
 
-def slices(pieces, start, stop):
-    """Yield the bytes from `start` to `stop` of all pieces in a row, uncopied."""
-    position = 0
-    for piece in pieces:
-        low, high = max(start, position), min(stop, position + len(piece))
-        if low < high:
-            yield piece[low - position : high - position]
-        position += len(piece)
-
-
 def parse(frame):
     if isinstance(frame, str):
         return json.loads(frame), ()

@@ -15,9 +15,8 @@ class Upload:
 
     def __init__(self, identifier, pieces, size, moved):
         self.identifier, self.size = identifier, size
-        self._pieces = pieces
         self._moved = moved
-        #: Where parts begin, with where they end.
+        #: Where parts begin, with the buffers that lie in them.
         self.parts = dict(_parts(pieces))
         self.in_flight = {}
         self.acknowledged = asyncio.Event()
@@ -25,19 +24,18 @@ class Upload:
 
     def part(self, start):
         """Return the frame of the part at `start`."""
-        stop, checksum = self.parts[start], 0
-        buffers = list(_frames.slices(self._pieces, start, stop))
-        for buffer in buffers:
-            checksum = zlib.crc32(buffer, checksum)
+        buffers = self.parts[start]
+        # Many small ones as one: each would be a call into the browser.
+        data = buffers[0] if len(buffers) == 1 else b"".join(buffers)
         head = {
             "type": "upload",
             "id": self.identifier,
             "start": start,
             "total": self.size,
-            "crc32": checksum,
-            "buffers": [stop - start],
+            "crc32": zlib.crc32(data),
+            "buffers": [len(data)],
         }
-        return _frames.build(head, buffers)
+        return _frames.build(head, [data])
 
     async def room(self, parts):
         """Wait until fewer than `parts` are unacknowledged."""
@@ -51,24 +49,24 @@ class Upload:
         """Note that the part at `start` has arrived, or that nothing more will."""
         if start in self.in_flight:
             del self.in_flight[start]
-            self._moved(self.parts[start] - start)
+            self._moved(sum(map(len, self.parts[start])))
         self.error = self.error or error
         self.acknowledged.set()
 
 
 def _parts(pieces):
-    """Yield (start, stop): large pieces cut where they begin, small ones in a row together."""
-    position = begun = 0
+    """Yield (start, buffers): large pieces cut where they begin, small ones in a row together."""
+    position, row, size = 0, [], 0
     for piece in pieces:
-        if (len(piece) >= PART_BYTES or position + len(piece) - begun > PART_BYTES) and (
-            position > begun
-        ):
-            yield begun, position
-            begun = position
-        if len(piece) >= PART_BYTES:
+        if row and size + len(piece) > PART_BYTES:
+            yield position - size, row
+            row, size = [], 0
+        if len(piece) < PART_BYTES:
+            row.append(piece)
+            size += len(piece)
+        else:
             for offset in range(0, len(piece), PART_BYTES):
-                yield position + offset, position + min(offset + PART_BYTES, len(piece))
-            begun = position + len(piece)
+                yield position + offset, [piece[offset : offset + PART_BYTES]]
         position += len(piece)
-    if position > begun:
-        yield begun, position
+    if row:
+        yield position - size, row
