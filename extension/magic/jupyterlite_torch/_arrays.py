@@ -32,7 +32,6 @@ class Outgoing:
         self._narrow = None if dtype is None else np.dtype(TRAVELS[dtype].here)
         self.arrays = []
         self._keys = {}
-        self._checksums = {}
         #: The streams of tables, for `leaf`.
         self.streams = {}
         #: The Patch that goes in an array's place, by its key.
@@ -53,19 +52,11 @@ class Outgoing:
         """Leave out all arrays but the first `count`."""
         for array in self.arrays[count:]:
             del self._keys[id(array)]
-            # Another array may take the ID of one that is gone.
-            self._checksums.pop(id(array), None)
         del self.arrays[count:]
-        kept = set(map(id, self.arrays))
-        self.streams = {key: each for key, each in self.streams.items() if id(each[1]) in kept}
+        if self.streams:
+            kept = set(map(id, self.arrays))
+            self.streams = {key: each for key, each in self.streams.items() if id(each[1]) in kept}
         self.patches = {key: each for key, each in self.patches.items() if int(key) < count}
-
-    def checksums(self, first=0):
-        """Return the checksums of the arrays from number `first` on, by the array's id."""
-        for array in self.arrays[first:]:
-            if id(array) not in self._checksums:
-                self._checksums[id(array)] = checksums(array)
-        return self._checksums
 
     def file(self):
         """Return (pieces, size): the safetensors file as buffers in order, and its size in bytes."""
@@ -111,6 +102,8 @@ def leaf(value, place, streams=None):
 
     Raises Untransferable for what torch or Arrow has no type for, saying what to do.
     """
+    if type(value) is np.ndarray and value.dtype.char in _PLAIN:
+        return place(value)
     if isinstance(value, np.generic):
         return _scalar(value)
     if isinstance(value, np.ndarray):
@@ -124,13 +117,22 @@ def leaf(value, place, streams=None):
     return None
 
 
-def table_facts(value, kind, streams):
-    """Return what differs when a table does, from its stream if that is in `streams`.
+#: Characters of the dtypes that both NumPy and torch have.
+_PLAIN = {
+    char
+    for char in np.typecodes["AllInteger"] + "?efdFD"
+    if np.dtype(char).name in _safetensors.CODES
+}
+
+
+def table_facts(value, kind, streams=None):
+    """Return what differs when a table does; of one that may travel, from its stream, which is written to
+    `streams` if it is not there.
 
     Raises Untransferable.
     """
-    if id(value) in streams:
-        total = zlib.crc32(streams[id(value)][1])
+    if streams is not None:
+        total = zlib.crc32(_written(value, streams)[0])
     else:
         with _said():
             total = _tables.checksum(value, _tables.PAGE)
@@ -147,13 +149,18 @@ def _said():
         raise Untransferable(str(reason)) from None
 
 
-def _table(value, kind, place, streams):
+def _written(value, streams):
+    """Return (stream, rest, lost) of a table as `_tables.write` does, once for these `streams`."""
     if id(value) not in streams:
         with _said():
             stream, rest, lost = _tables.write(value, _tables.PAGE)
         # With the value, so that no other one takes its ID.
         streams[id(value)] = value, np.frombuffer(stream, np.uint8), rest, lost
-    _, stream, rest, lost = streams[id(value)]
+    return streams[id(value)][1:]
+
+
+def _table(value, kind, place, streams):
+    stream, rest, lost = _written(value, streams)
     tree = {"arrow": [*kind, place(stream), *rest]}
     return {"noted": [CONTAINERS["table"].note.format(lost=lost), tree]} if lost else tree
 
@@ -222,7 +229,9 @@ def _sparse(value, place):
 
 def raw(array):
     """View an array's bytes in C order and the machine's byte order; copies only if it must."""
-    native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    native = array
+    if type(array) is not np.ndarray or not (array.dtype.isnative and array.flags.c_contiguous):
+        native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
     return memoryview(native.reshape(-1).view(np.uint8))
 
 

@@ -30,8 +30,6 @@ class Push:
         self.values, self.device, self.imports, self.delete = {}, {}, {}, []
         self.dtype, self.arrays = dtype, _arrays.Outgoing(dtype)
         self.fingerprints = {}
-        #: Checksums of arrays that the server may have under another name, by the array's id.
-        self.same = {}
         # Names of a function's scope, whose values here are not the notebook's.
         self.passing = set()
         # What may go as a patch alone: names with the bytes of their arrays.
@@ -107,11 +105,17 @@ class Ledger:
                 self._add_import(push, name, value)
             return
         before = len(push.arrays.arrays)
-        place = push.arrays.leaf
-        if push.patching and not asked:
-            place = self._leaf_of_same(push, name, place)
         try:
-            tree = _values.encode(value, self._leaf(place))
+            facts = _Facts(value, streams=push.arrays.streams)
+            if not asked:
+                if agreed == facts.fingerprint:
+                    push.arrays.drop(before)
+                    return
+                _refuse_secret(name, value)
+            place = push.arrays.leaf
+            if push.patching and not asked:
+                place = self._leaf_of_same(push, name, facts, place)
+            push.values[name] = facts.tree(self._leaf(place), push.arrays.leaf)
         except _values.Untransferable as reason:
             push.arrays.drop(before)
             if not asked and agreed == _identity(value):
@@ -119,23 +123,15 @@ class Ledger:
             error = TransferError(_not_transferable(name, value, reason))
             error.lacks = getattr(reason, "packages", ())
             raise error from None
-        sums = push.same | push.arrays.checksums(before)
-        fingerprint = _fingerprint(value, sums, push.arrays.streams)
-        if not asked:
-            if agreed == fingerprint:
-                push.arrays.drop(before)
-                return
-            _refuse_secret(name, value)
-            nbytes = sum(array.nbytes for array in push.arrays.arrays[before:])
-            if nbytes > AUTO_PUSH_BYTES:
-                patch = _patch.between(agreed, fingerprint) if push.patching else None
-                if patch is None or patch.nbytes > AUTO_PUSH_BYTES:
-                    _refuse_large(name, nbytes)
-                push.large[name] = nbytes
-        push.values[name] = tree
-        push.fingerprints[name] = fingerprint
+        push.fingerprints[name] = facts.fingerprint
+        nbytes = sum(array.nbytes for array in push.arrays.arrays[before:])
+        if not asked and nbytes > AUTO_PUSH_BYTES:
+            patch = _patch.between(agreed, facts.fingerprint) if push.patching else None
+            if patch is None or patch.nbytes > AUTO_PUSH_BYTES:
+                _refuse_large(name, nbytes)
+            push.large[name] = nbytes
 
-    def _leaf_of_same(self, push, name, leaf):
+    def _leaf_of_same(self, push, name, facts, leaf):
         """Return a leaf that names large arrays which the server has under another name."""
 
         def leaf_of_same(value):
@@ -143,9 +139,7 @@ class Ledger:
             for other in self._agreed if large else ():
                 now = self.namespace.get(other)
                 if other != name and other not in push.values and _array_of(now) is value:
-                    if id(value) not in push.same:
-                        push.same[id(value)] = _arrays.checksums(value)
-                    sums = push.same[id(value)]
+                    sums = facts.checksums[id(value)]
                     if self._agreed[other] == _fingerprint(now, {id(value): sums}):
                         return {"same": [other, value.dtype.name, list(value.shape), list(sums)]}
             return leaf(value)
@@ -267,29 +261,61 @@ def _identity(value):
     return ("object", id(value))
 
 
-def _fingerprint(value, checksums=_NONE, streams=_NONE):
-    """Return something that differs when the value does; `checksums` as for `Ledger.agree`,
-    `streams` as for `_arrays.leaf`."""
+class _Facts:
+    """What tells a value from another one, as the tree in which it travels: with what is in an array, a
+    table or a handle in its place. `checksums` as for `Ledger.agree`; `streams` as for
+    `_arrays.table_facts`. Raises Untransferable."""
 
-    def place(value):
-        sums = checksums.get(id(value)) or _arrays.checksums(value)
-        return {"tensor": [value.dtype.str, value.shape, sums]}
+    def __init__(self, value, checksums=_NONE, streams=None):
+        #: Of each array, by its id.
+        self.checksums = {}
+        self._known, self._streams = checksums, streams
+        # Each of these trees, what it stands for, and whether that is a part of something, as of a
+        # sparse array.
+        self._places = []
+        self._tree = _values.encode(value, self._leaf)
+        self.fingerprint = json.dumps(self._tree)
 
-    def leaf(item):
-        if isinstance(item, RemoteArray):
-            (source, handle), tree = item.handle, item.tree(place)
-            # Fetched and not changed since, it is what its handle stands for.
-            as_it_came = item.checksums and tree.get("tensor", [])[2:] == [item.checksums]
-            # Another kernel has handles of the same IDs.
-            return {"held": [id(source), handle]} if as_it_came or "held" in tree else tree
-        if not isinstance(item, np.ndarray) and (kind := _tables.kind(item)):
-            return {"arrow": _arrays.table_facts(item, kind, streams)}
-        return _arrays.leaf(item, place)
+    def tree(self, leaf, leaf_of_part):
+        """Turn it into the tree that travels, once: `leaf` gives those of arrays, tables and handles."""
+        for tree, value, is_part in self._places:
+            travels = leaf_of_part(value) if is_part else leaf(value)
+            tree.clear()
+            tree.update(travels)
+        return self._tree
 
+    def _leaf(self, value):
+        if isinstance(value, RemoteArray):
+            return self._place(self._remote(value), value)
+        if not isinstance(value, np.ndarray) and (kind := _tables.kind(value)):
+            return self._place({"arrow": _arrays.table_facts(value, kind, self._streams)}, value)
+        return _arrays.leaf(
+            value, lambda array: self._place(self._array(array), array, array is not value)
+        )
+
+    def _place(self, tree, value, is_part=False):
+        self._places.append((tree, value, is_part))
+        return tree
+
+    def _array(self, array):
+        sums = self.checksums.get(id(array)) or self._known.get(id(array))
+        self.checksums[id(array)] = sums = sums or _arrays.checksums(array)
+        return {"tensor": [array.dtype.str, array.shape, sums]}
+
+    def _remote(self, array):
+        (source, handle), tree = array.handle, array.tree(self._array)
+        # Fetched and not changed since, it is what its handle stands for.
+        as_it_came = array.checksums and tree.get("tensor", [])[2:] == [array.checksums]
+        # Another kernel has handles of the same IDs.
+        return {"held": [id(source), handle]} if as_it_came or "held" in tree else tree
+
+
+def _fingerprint(value, checksums):
+    """Return something that differs when the value does; `checksums` as for `Ledger.agree`."""
     if isinstance(value, _DEFINITIONS):
         return _identity(value)
     try:
-        return json.dumps(_values.encode(value, leaf))
+        return _Facts(value, checksums).fingerprint
     except _values.Untransferable:
         return _identity(value)
 
@@ -315,7 +341,11 @@ def _refuse_secret(name, value):
         if isinstance(item, dict):
             pending.extend((f"{path}[{key!r}]", key, inner) for key, inner in item.items())
         elif isinstance(item, list | tuple):
-            pending.extend((f"{path}[{n}]", None, inner) for n, inner in enumerate(item))
+            pending.extend(
+                (f"{path}[{n}]", None, inner)
+                for n, inner in enumerate(item)
+                if isinstance(inner, dict | list | tuple)
+            )
 
 
 def _not_transferable(name, value, reason):
