@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,7 +99,7 @@ class Cells:
 
     def record(self) -> dict[str, Any]:
         """Say what a later proxy has to know. A cell that was not sent is sent again by its page."""
-        cells = [asdict(cell) for cell in self if cell.sent or cell.state == "ended"]
+        cells = [dict(vars(cell)) for cell in self if cell.sent or cell.state == "ended"]
         return {"cells": cells, "done": list(self._done), "recent": list(self._recent)}
 
     def __iter__(self) -> Iterator[Cell]:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from ..operations import journal
@@ -40,7 +39,7 @@ class Record:
     def note_sent(self, cell: Cell) -> None:
         """Note of a cell that it goes to the kernel, before it does: it may be lost with this process,
         and is never run twice."""
-        note = {"cell": asdict(cell), "active": moment(self._quiet_s())}
+        note = {"cell": vars(cell), "active": moment(self._quiet_s())}
         self._attempt(lambda: self._folder.note("sent", note))
 
     def save_cells(self) -> None:
