@@ -9,6 +9,10 @@ class AwaitTransform(ast.NodeTransformer):
 
     def visit_Await(self, node):
         """Rewrite one, where it stands."""
+        match node.value:
+            # What _transform.py makes of a magic, which is all that most cells with one consist of.
+            case ast.Call(ast.Attribute(ast.Call(args=[ast.Constant("jupyterlite_torch")]))):
+                return node
         self.generic_visit(node)
         call = ast.parse("__import__('jupyterlite_torch').as_awaitable()", mode="eval").body
         for each in ast.walk(call):

@@ -27,6 +27,9 @@ class Request:
 
     def take(self, seq, channel, message, buffers):
         """Add an event."""
+        if message["content"] == {"execution_state": "busy"}:
+            # Nobody waits for it.
+            return
         self._items.put_nowait((seq, channel, message, buffers))
 
     def tell(self, text):
