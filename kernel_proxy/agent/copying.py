@@ -44,7 +44,7 @@ class Copy:
     @property
     def size(self):
         """Of the file and what is behind it, in bytes."""
-        return file_size(self._entry)
+        return file_size(self._entry.start, self._entry.start + self._entry.nbytes)
 
     def run(self, told=lambda count: None):
         """Copy it, on several processors; OSError when the system has no memory for it. `told(count)`
@@ -65,8 +65,7 @@ class Copy:
             for stop, added in threads.map(copied, range(0, entry.nbytes, span)):
                 sums += added
                 told(entry.start + stop)
-        behind = page_checksum.packed(sums)
-        view[end : end + len(behind)] = behind
+        _write_behind(view, end, sums)
 
     def _whole(self):
         copy(self._tensor, self._target.view, self._entry)
@@ -89,9 +88,19 @@ class Copy:
             target.write(place, known.bytes_of(tensor.view(-1))[start:stop])
 
 
-def file_size(entry):
-    """Return the size of a file of one tensor with the checksums behind it, in bytes."""
-    return entry.start + entry.nbytes + page_checksum.packed_size(entry.nbytes)
+def file_size(start, end):
+    """Return the size of a file whose data is from `start` to `end`, with the checksums behind it."""
+    return end + page_checksum.packed_size(end - start)
+
+
+def sum_up(view, start, end):
+    """Write the checksum of each MiB of a file's data behind it."""
+    _write_behind(view, end, block_checksums(view[start:end]))
+
+
+def _write_behind(view, end, sums):
+    behind = page_checksum.packed(sums)
+    view[end : end + len(behind)] = behind
 
 
 def copy(tensor, view, entry):

@@ -10,14 +10,15 @@ import time
 import _jupyterlite_torch_known as known
 import _jupyterlite_torch_safetensors as safetensors
 import torch
-from _jupyterlite_torch_copying import Copy, Filling, copy, file_size
+from _jupyterlite_torch_copying import Copy, Filling, copy, file_size, sum_up
 from _jupyterlite_torch_pool import Pool
 
 #: Tensors of at most this size come with the reply even beyond `eager`, so many bytes of them.
 SMALL_BYTES = 2**16
 SMALL_TOGETHER_BYTES = 8 * 2**20
-#: A smaller tensor takes less time than a thread and a pipe.
-BEHIND_BYTES = 4 * 2**20
+#: A smaller tensor takes less time than a thread and a pipe; several of them go in one file of at most so
+#: many bytes, since each file is a segment and a request.
+BEHIND_BYTES, TOGETHER_BYTES = 4 * 2**20, 32 * 2**20
 
 #: Segments that the proxy may not have opened yet, and the Filling of each or None, by id.
 outgoing = {}
@@ -75,7 +76,7 @@ def write(tensors, eager, stay, behind=False):
     segments = []
     # Elsewhere a pipe has no path.
     filling = Filling() if behind and sys.platform == "linux" else None
-    for group in ([small] if small else []) + [[entry] for entry in large]:
+    for group in ([small] if small else []) + _files(large):
         try:
             segments.append(_write_file(group, tensors, group is small, filling))
         except (OSError, torch.cuda.OutOfMemoryError) as error:
@@ -94,6 +95,18 @@ def _split(entries, eager):
     return small, large
 
 
+def _files(entries):
+    """Return entries, of rising size, in groups that go in one file each."""
+    files, room = [], 0
+    for entry in entries:
+        if entry.nbytes >= BEHIND_BYTES or entry.nbytes > room:
+            files.append([])
+            room = TOGETHER_BYTES
+        files[-1].append(entry)
+        room -= entry.nbytes
+    return files
+
+
 def _no_room(error):
     if isinstance(error, OSError):
         return f"the server has no shared memory for it: {os.strerror(error.errno)}"
@@ -101,25 +114,31 @@ def _no_room(error):
 
 
 def _write_file(entries, tensors, eager, filling):
-    header, length = safetensors.layout(entries)
+    header, end = safetensors.layout(entries)
     # Those of a reply have no need of checksums.
-    length = length if eager else file_size(entries[0])
+    length = end if eager else file_size(len(header), end)
     # A GPU writes several times as fast to memory that stays where it is.
     on_gpu = not eager and tensors[int(entries[0].key)].device.type == "cuda"
     target = pool.take(length, pinned=on_gpu)
     number = None
+
+    def plain(entry):
+        return tensors[int(entry.key)].detach().resolve_conj().resolve_neg()
+
     try:
         target.view[: len(header)] = header
-        for entry in entries:
-            tensor = tensors[int(entry.key)].detach().resolve_conj().resolve_neg()
-            if entry.nbytes and eager:
-                copy(tensor, target.view, entry)
-            elif entry.nbytes:
-                whole = Copy(tensor, target, entry)
-                if filling and entry.nbytes >= BEHIND_BYTES:
-                    number = filling.add(whole)
-                if number is None:
-                    whole.run()
+        if eager or len(entries) > 1:
+            for entry in entries:
+                if entry.nbytes:
+                    copy(plain(entry), target.view, entry)
+            if not eager:
+                sum_up(target.view, len(header), end)
+        elif entries[0].nbytes:
+            whole = Copy(plain(entries[0]), target, entries[0])
+            if filling and entries[0].nbytes >= BEHIND_BYTES:
+                number = filling.add(whole)
+            if number is None:
+                whole.run()
     except BaseException:
         pool.give(target)
         raise

@@ -19,18 +19,35 @@ CALLS = frozenset(
 )
 
 
-def use(handle, operation, name="", arguments=(), options=None, path=None, eager=0, limit=0):
+def use(
+    handle,
+    operation,
+    name="",
+    arguments=(),
+    options=None,
+    path=None,
+    eager=0,
+    limit=0,
+    handles=None,
+):
     """Encode what a handle's value is, or what comes of an operation on it.
 
     `operation`: "get" its value, "index" it with the one argument, "call" its method `name`, or
     describe it for a "preview". What a call returns gets a handle of its own when it is large.
-    What torch refuses is no failure: the reply says so, as `refused`.
+    What torch refuses is no failure: the reply says so, as `refused`. With `handles`, a list of theirs
+    instead, "get" what they all stand for: None, also as `changed`, for one that is gone.
     """
-    value, changed = held.get(handle)
+    if handles is None:
+        value, changed = held.get(handle)
+    else:
+        pairs = [_get(each) for each in handles]
+        value, changed = [value for value, _ in pairs], [changed for _, changed in pairs]
     tensors = incoming.read(path) if path else {}
     try:
         given = [incoming.decode(tree, tensors) for tree in arguments]
         named = {key: incoming.decode(tree, tensors) for key, tree in (options or {}).items()}
+        if handles is not None and operation != "get":
+            raise Failure(f"several handles at once can not be asked for {operation}")
         if operation == "index":
             value = value[indices.for_torch(given[0], value.ndim)]
         elif operation == "call" and name in CALLS:
@@ -51,7 +68,9 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
     try:
         tree = batch.encode(value)
     except TooLarge as failure:
-        known_as = held.name(handle) + {"get": "", "index": "[...]"}.get(operation, f".{name}(...)")
+        known_as = held.name(handles[0] if handles else handle) + {"get": "", "index": "[...]"}.get(
+            operation, f".{name}(...)"
+        )
         raise Failure(
             f"`{known_as}` can not be fetched: " + str(failure).replace("NAME", known_as)
         ) from None
@@ -61,6 +80,13 @@ def use(handle, operation, name="", arguments=(), options=None, path=None, eager
 
     written = batch.write(eager, hold if operation == "call" else None, behind=True)
     return {"value": tree, "changed": changed, **written}
+
+
+def _get(handle):
+    try:
+        return held.get(handle)
+    except Failure:
+        return None, None
 
 
 def _called(value, name, given, named):

@@ -151,12 +151,14 @@ class Exchange:
     ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         """Do what a use_request asks of a handle, aside of the cell that runs; return as `pull`
         does."""
+        several = content.get("handles")
         with self._tensors.incoming("buffer" if buffers else None, buffers) as path:
             return await self._aside(
                 kernel,
                 content,
                 "use",
                 handle=str(content.get("handle")),
+                handles=several and [str(each) for each in several],
                 operation=str(content.get("operation")),
                 name=str(content.get("name") or ""),
                 arguments=content.get("arguments") or [],

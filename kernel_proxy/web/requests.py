@@ -21,6 +21,7 @@ _CONTENT: dict[str, dict[str, type]] = {
     "peek_request": {"expression": str, **_EXPORT},
     "use_request": {
         "handle": str,
+        "handles": list,
         "operation": str,
         "name": str,
         "arguments": list,

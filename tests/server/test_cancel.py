@@ -95,6 +95,17 @@ def test_a_fetch_that_is_cancelled(slow, stuck):
     assert (slow.wait(array.fetch()) == np.ones(MIB)).all()
 
 
+def test_many_that_are_cancelled_together(slow, stuck):
+    slow.torch("y = [torch.ones(2**17, dtype=torch.float64) for _ in range(12)]")
+    slow.cancel()
+    with pytest.raises(TransferError, match="`y` was cancelled on its way. It is still on the ser"):
+        slow.local("id(y)")
+    check(transfers(slow), "`y` from the server", 10 * MIB)
+    assert all(each.fetched is None for each in slow.names["y"][2:])
+    slow.local("id(y)")
+    assert all((each == np.ones(2**17)).all() for each in slow.names["y"])
+
+
 def test_values_of_a_cell_that_are_cancelled(slow, stuck):
     slow.cancel()
     with pytest.raises(KeyboardInterrupt, match="those that did not arrive are on the server"):

@@ -114,8 +114,8 @@ _export = sys.modules["_jupyterlite_torch_export"]
 _safetensors = sys.modules["_jupyterlite_torch_safetensors"]
 _x = torch.rand(2**26, device="cuda")
 _entry = _safetensors.Entry("0", "F32", _x.shape)
-_safetensors.layout([_entry])
-_segment = _export.pool.take(_export.file_size(_entry), pinned=True)
+_header, _end = _safetensors.layout([_entry])
+_segment = _export.pool.take(_export.file_size(len(_header), _end), pinned=True)
 _copying = sys.modules["_jupyterlite_torch_copying"]
 _pinned = torch.empty(2**26, pin_memory=True)
 

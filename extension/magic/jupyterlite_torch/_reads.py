@@ -64,14 +64,14 @@ def of_cell(text, namespace, functions, can_wait):
 async def fetch(name, namespace, ledger):
     """Put arrays in the place of the RemoteArrays that a name holds."""
     from ._containers import contained, replaced
+    from ._remote_array import fetch_all
 
     fetched = list(contained(namespace[name]))
     was_agreed = not ledger.is_stale(name)
-    for array in fetched:
-        await array
+    await fetch_all(fetched)
     namespace[name] = replaced(namespace[name])
     if was_agreed:
-        ledger.fetched(name, {id(await array): array.checksums for array in fetched})
+        ledger.fetched(name, {id(array.fetched): array.checksums for array in fetched})
 
 
 def forget_shown():

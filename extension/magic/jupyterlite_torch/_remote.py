@@ -60,8 +60,9 @@ async def peek(expression, notebook):
 
 
 async def use(array, request, arguments, options, notebook):
-    """Return (value, what was said about it) of a use_request for a RemoteArray; Refused for
-    arguments that can not go to the server, and an index that torch does not take."""
+    """Return (value, what was said about it) of a use_request for a RemoteArray, or for those of the
+    `handles` in the request; Refused for arguments that can not go to the server, and an index that torch
+    does not take."""
     source, handle = array.handle
     outgoing = _arrays.Outgoing()
 
@@ -145,12 +146,16 @@ class Values:
         if small:
             view = memoryview(buffers[0])
             start = _safetensors.header_size(view[:8])
-            entries = _safetensors.parse(view[:start], len(view))
-            for tensor in small:
-                entry = entries[tensor["key"]]
-                incoming = _arrays.Incoming(self.name_of(entry.key), entry.code, entry.shape)
-                incoming.take(view[entry.start : entry.start + entry.nbytes])
-                self._arrays[entry.key] = incoming.array
+            self._take(small, _safetensors.parse(view[:start], len(view)), view[start:])
+
+    def _take(self, tensors, entries, data):
+        """Take tensors out of a file's data."""
+        begin = min(entry.start for entry in entries.values())
+        for tensor in tensors:
+            entry = entries[tensor["key"]]
+            incoming = _arrays.Incoming(self.name_of(entry.key), entry.code, entry.shape)
+            incoming.take(data[entry.start - begin : entry.start - begin + entry.nbytes])
+            self._arrays[entry.key] = incoming.array
 
     @property
     def lacks(self):
@@ -167,12 +172,13 @@ class Values:
             await self._load_tables(notebook)
         connection = notebook.connection
         try:
-            wanted = [tensor for tensor in self.large if tensor["key"] not in self.failed]
-            if wanted:
-                await self._fetch_large(wanted, connection, output)
+            wanted = {each["handle"] for each in self.large if each["key"] not in self.failed}
+            if tensors := [tensor for tensor in self.large if tensor["handle"] in wanted]:
+                await self._fetch_large(tensors, connection, output)
         finally:
             if self.large:
-                connection.channel.release(tensor["handle"] for tensor in self.large)
+                handles = dict.fromkeys(tensor["handle"] for tensor in self.large)
+                connection.channel.release(handles)
 
     async def _load_tables(self, notebook):
         for library, kind, stream, *_ in _values.contents(self._trees, "arrow"):
@@ -188,17 +194,18 @@ class Values:
     async def _fetch_large(self, tensors, connection, output):
         transport, channel = connection.transport, connection.channel
         names = dict.fromkeys(self.name_of(tensor["key"]) for tensor in tensors)
+        files = {}
+        for tensor in tensors:
+            files.setdefault(tensor["handle"], []).append(tensor)
         label = f"{', '.join(f'`{name}`' for name in names)} from the server"
         total = sum(tensor["nbytes"] for tensor in tensors)
         with _progress.shown(output, label, total, connection.transfers) as progress:
-            for tensor in tensors:
-                key = tensor["key"]
+            for file in files.values():
                 try:
-                    self._arrays[key] = await self._fetch(
-                        tensor, transport, channel, progress.moved
-                    )
+                    await self._fetch(file, transport, channel, progress.moved)
                 except Exception as error:
-                    self.failed[key] = self._named(tensor, error)
+                    for tensor in file:
+                        self.failed[tensor["key"]] = self._named(tensor, error)
 
     def _named(self, tensor, error):
         """Return an error that says of which array it is."""
@@ -207,22 +214,32 @@ class Values:
             return error
         return TransferError(f"{name} ({human_size(tensor['nbytes'])}) did not arrive: {error}")
 
-    async def _fetch(self, tensor, transport, channel, moved):
-        code = _safetensors.CODES[tensor["dtype"]]
-        incoming = _arrays.Incoming(self.name_of(tensor["key"]), code, tensor["shape"])
-        headers = {**channel.session_headers, "Torch-Handle": tensor["handle"]}
+    async def _fetch(self, tensors, transport, channel, moved):
+        """Fetch a file, which has one tensor, or several as so many bytes."""
+        first, several = tensors[0], len(tensors) > 1
+        name, entries = self.name_of(first["key"]), {}
+        code, shape = _safetensors.CODES[first["dtype"]], first["shape"]
+        if several:
+            code, shape = "U8", (sum(tensor["nbytes"] for tensor in tensors),)
+        incoming = _arrays.Incoming(name, code, shape)
+        headers = {**channel.session_headers, "Torch-Handle": first["handle"]}
 
         def begin(header, file_size):
-            entry = _safetensors.parse(header, file_size)[tensor["key"]]
-            if (entry.code, list(entry.shape)) != (code, list(tensor["shape"])):
-                raise ValueError("the file is not the tensor that was announced")
+            entries.update(_safetensors.parse(header, file_size))
+            for tensor in tensors:
+                entry = entries[tensor["key"]]
+                announced = _safetensors.CODES[tensor["dtype"]], list(tensor["shape"])
+                if (entry.code, list(entry.shape)) != announced:
+                    raise ValueError("the file is not what was announced")
 
-        name = self.name_of(tensor["key"])
         sink = Sink(name, incoming, begin, moved, _arrays.block_checksum)
         sums = await transport.download("tensors", headers, sink)
         array = incoming.array
-        self.checksums[id(array)] = _arrays.known_checksums(array, tensor["dtype"], sums)
-        return array
+        if several:
+            self._take(tensors, entries, memoryview(array))
+        else:
+            self._arrays[first["key"]] = array
+            self.checksums[id(array)] = _arrays.known_checksums(array, first["dtype"], sums)
 
     def name_of(self, key):
         """Return the name under which a tensor is known to the user."""

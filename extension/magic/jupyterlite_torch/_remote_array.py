@@ -25,6 +25,9 @@ REDUCTIONS = tuple("mean sum prod min max any all argmin argmax std var".split()
 VALUES = frozenset({"T", "astype", *REDUCTIONS})
 #: What it answers without its values being fetched.
 LAZY = VALUES | frozenset("shape dtype torch_dtype device nbytes ndim size name fetch plot".split())
+#: Of what has fewer bytes several are fetched at once, so many, and of so many bytes together.
+_SMALL_BYTES, _TOGETHER, _TOGETHER_BYTES = 4 * 2**20, 4096, 32 * 2**20
+_CHANGED = "`{name}` was changed in place since its cell; this is what it is now."
 #: So long a preview is waited for, in seconds: nobody has asked for one.
 PREVIEW_TIMEOUT_S = 10
 
@@ -185,26 +188,32 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     async def fetch(self):
         """Return it as an ndarray. TransferError when that can not be."""
-        if self._fetching is None:
-            self._fetching = asyncio.ensure_future(self._fetch())
-        try:
-            await asyncio.shield(self._fetching)
-        except BaseException:
-            # The next one tries again.
-            self._fetching = None
-            raise
+        # Again, if it was asked for with others and was gone: alone it says why.
+        while self._array is None:
+            if self._fetching is None:
+                self._fetching = asyncio.ensure_future(self._fetch())
+            try:
+                await asyncio.shield(self._fetching)
+            except BaseException:
+                # The next one tries again.
+                self._fetching = None
+                raise
         return self._array
 
     async def _fetch(self):
         value, described = await self._source.use(self, {"operation": "get"})
-        self.checksums = described["checksums"].get(id(value))
+        self._arrived(value, described["checksums"])
+        if described["changed"]:
+            self._source.say(_CHANGED.format(name=self.name))
+
+    def _arrived(self, value, sums):
+        if self._array is not None:
+            # By a fetch that nobody waited for any more.
+            return
+        self.checksums = sums.get(id(value))
         if self.checksums is None and isinstance(value, np.ndarray):
             self.checksums = checksums(value)
-        if described["changed"]:
-            self._source.say(
-                f"`{self.name}` was changed in place since its cell; this is what it is now."
-            )
-        # Not the task's own result: see `_stop.unless`.
+        # Not a task's own result: see `_stop.unless`.
         self._array = value
 
     def _now(self):
@@ -346,3 +355,53 @@ def _as_array(part):
     array = np.asarray(part)
     # Without elements it has the dtype of floats.
     return array.astype(np.intp) if isinstance(part, list | tuple) and not array.size else array
+
+
+async def fetch_all(arrays):
+    """Fetch arrays; small ones together, since each alone would be a way to the server and back.
+    TransferError when one can not be had."""
+    for group in _groups(arrays):
+        task = asyncio.ensure_future(_fetch_together(group))
+        for array in group:
+            array._fetching = task
+        try:
+            await asyncio.shield(task)
+        except BaseException:
+            for array in group:
+                array._fetching = None
+            raise
+    for array in arrays:
+        await array
+
+
+def _groups(arrays):
+    """Yield those of which several can be fetched at once, so many at a time."""
+    group, nbytes = [], 0
+    for array in arrays:
+        is_there = array._array is not None or array._fetching is not None
+        if is_there or array.nbytes >= _SMALL_BYTES:
+            continue
+        nbytes += array.nbytes
+        of_another = group and group[0]._source is not array._source
+        if of_another or len(group) == _TOGETHER or nbytes > _TOGETHER_BYTES:
+            yield group
+            group, nbytes = [], array.nbytes
+        group.append(array)
+    if len(group) > 1:
+        yield group
+
+
+async def _fetch_together(group):
+    source = group[0]._source
+    request = {"operation": "get", "handles": [array._handle for array in group]}
+    values, described = await source.use(group[0], request)
+    changed = {}
+    for array, value, was_changed in zip(group, values, described["changed"], strict=True):
+        if value is None:
+            array._fetching = None
+            continue
+        array._arrived(value, described["checksums"])
+        if was_changed:
+            changed[array.name] = None
+    for name in changed:
+        source.say(_CHANGED.format(name=name))
