@@ -1,6 +1,7 @@
 """Stop: ends what a session runs, or one of its cells in whichever state that is."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..kernel.kernel import Kernel
@@ -10,7 +11,10 @@ from .messages import INTERRUPTED, REPLY_LOST
 if TYPE_CHECKING:
     from .session import Session
 
-#: After which a cell that was interrupted at its very beginning, and goes on, is so once more.
+#: A cell that was interrupted before this, in seconds from its beginning, and goes on, is so once more
+#: after INTERRUPT_AGAIN_S: a signal that comes right before a system call, as of `time.sleep`, does not
+#: end that. Not later, when the first one may have begun something that takes its time.
+JUST_BEGUN_S = 1
 INTERRUPT_AGAIN_S = 0.3
 #: By then the reply to a cell has come that the kernel has called done on another socket before.
 REPLY_LATE_S = 1
@@ -40,14 +44,24 @@ async def interrupt(session: "Session", identifier: object) -> str:
     cell.interrupted = True
     pushing = not cell.sent and session.cells.running == [cell]
     if session.life.kernel and (cell.started or pushing):
-        await session.life.kernel.interrupt()
+        kernel = session.life.kernel
+        await kernel.interrupt()
+        if cell.started and _age_s(cell.started) < JUST_BEGUN_S:
+            session.run(_interrupt_again(kernel, cell))
     return found
+
+
+def _age_s(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
 
 
 async def interrupt_begun(kernel: Kernel, cell: Cell) -> None:
     """Interrupt a cell whose code has just begun."""
     await kernel.interrupt()
-    # A signal that comes right before a system call, as of `time.sleep`, does not end that.
+    await _interrupt_again(kernel, cell)
+
+
+async def _interrupt_again(kernel: Kernel, cell: Cell) -> None:
     await asyncio.sleep(INTERRUPT_AGAIN_S)
     if cell.state != "ended" and cell.reply is None:
         await kernel.interrupt()

@@ -208,6 +208,28 @@ def test_interrupt_meets_the_cell_however_early_it_is(channel):
         assert channel.reply(cell)["msg"]["content"]["ename"] == "KeyboardInterrupt"
 
 
+#: The first signal has no effect, as one that comes right before a system call.
+DEAF_AT_FIRST = """
+import signal, time
+heard = []
+def _hear(*_):
+    if heard:
+        raise KeyboardInterrupt
+    heard.append(1)
+signal.signal(signal.SIGINT, _hear)
+print("begun", flush=True)
+for _ in range(600):
+    time.sleep(0.1)
+"""
+
+
+def test_a_cell_that_misses_the_signal_as_it_begins_gets_another(channel):
+    cell = channel.cell(DEAF_AT_FIRST)
+    channel.event(cell, "stream")
+    channel.ask("interrupt_request", cell=cell)
+    assert channel.reply(cell)["msg"]["content"]["ename"] == "KeyboardInterrupt"
+
+
 def test_plain_requests_pass_to_the_kernel(channel):
     cells = [channel.cell(f"print({i})", torch=False) for i in range(3)]
     for cell in cells:
