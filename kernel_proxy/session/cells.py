@@ -69,6 +69,13 @@ class Cell:
         ran = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
         return max(0.0, ran.total_seconds())
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since its code began, by the wall clock; 0 if it has not."""
+        if not self.started:
+            return 0.0
+        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.started)).total_seconds())
+
     def summary(self) -> dict[str, Any]:
         """Say what it took, and nothing of its code."""
         seconds = self.code_s

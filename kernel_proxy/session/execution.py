@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AgentFailure
@@ -76,8 +75,7 @@ async def finish(session: "Session", kernel: Kernel, cell: Cell) -> None:
         if cell.reply is None:
             reply = await session.waiting[cell.id]
             if cell.started:
-                began = datetime.fromisoformat(cell.started)
-                cell.code_s = max(0.0, (datetime.now(UTC) - began).total_seconds())
+                cell.code_s = cell.age_s
             cell.reply = {key: value.decode() for key, value in reply.items()}
             session.record.save_cells_soon()
         reply = {key: value.encode() for key, value in cell.reply.items()}

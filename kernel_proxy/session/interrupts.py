@@ -1,7 +1,6 @@
 """Stop: ends what a session runs, or one of its cells in whichever state that is."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..kernel.kernel import Kernel
@@ -46,13 +45,9 @@ async def interrupt(session: "Session", identifier: object) -> str:
     if session.life.kernel and (cell.started or pushing):
         kernel = session.life.kernel
         await kernel.interrupt()
-        if cell.started and _age_s(cell.started) < JUST_BEGUN_S:
+        if cell.started and cell.age_s < JUST_BEGUN_S:
             session.run(_interrupt_again(kernel, cell))
     return found
-
-
-def _age_s(moment: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
 
 
 async def interrupt_begun(kernel: Kernel, cell: Cell) -> None:

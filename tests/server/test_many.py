@@ -16,9 +16,7 @@ def made(count, length):
 
 
 def same(values, expected):
-    return all(map(np.array_equal, values, expected, [False] * len(expected))) and len(
-        values
-    ) == len(expected)
+    return len(values) == len(expected) and all(map(np.array_equal, values, expected))
 
 
 @pytest.fixture
@@ -47,7 +45,6 @@ def test_what_is_read_comes_together(notebook, asked):
     assert same(notebook.names["y"], made(6000, 1024))
     assert asked == ["use_request", "file", "use_request"]
     # It is what the server has.
-    notebook.names["z"] = 0
     notebook.torch(
         "same = all(bool((a == torch.arange(n, n + 1024)).all()) for n, a in enumerate(y))"
     )

@@ -25,7 +25,8 @@ REDUCTIONS = tuple("mean sum prod min max any all argmin argmax std var".split()
 VALUES = frozenset({"T", "astype", *REDUCTIONS})
 #: What it answers without its values being fetched.
 LAZY = VALUES | frozenset("shape dtype torch_dtype device nbytes ndim size name fetch plot".split())
-#: Of what has fewer bytes several are fetched at once, so many, and of so many bytes together.
+#: Of what has fewer bytes several are fetched at once, so many, and of so many bytes together: as much as
+#: the kernel puts into one file (export.py).
 _SMALL_BYTES, _TOGETHER, _TOGETHER_BYTES = 4 * 2**20, 4096, 32 * 2**20
 _CHANGED = "`{name}` was changed in place since its cell; this is what it is now."
 #: So long a preview is waited for, in seconds: nobody has asked for one.
