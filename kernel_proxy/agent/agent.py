@@ -17,6 +17,7 @@ import _jupyterlite_torch_values as values
 import _jupyterlite_torch_variables as variables
 import torch
 from _jupyterlite_torch_batch import Batch
+from _jupyterlite_torch_copying import Filling
 from _jupyterlite_torch_export import release as take_back
 from _jupyterlite_torch_failure import Failure, TooLarge
 from _jupyterlite_torch_incoming import import_
@@ -105,15 +106,19 @@ def peek(expression, eager=0, limit=0):
     except (values.Untransferable, Failure) as reason:
         text = str(reason).replace("NAME", expression)
         raise Failure(f"`{expression}` can not be read from here: {text}.") from None
-    return {"value": tree, **batch.write(eager, behind=True)}
+    return {"value": tree, **batch.write(eager, filling=Filling())}
 
 
 def export(cell, **pull):
     """Encode what a cell assigned or changed, once: a proxy that was started meanwhile asks again."""
-    if cell not in _exports:
-        _exports.clear()
-        _exports[cell] = _export(**pull)
-    return _exports[cell]
+    if cell in _exports:
+        return _exports[cell]
+    reply = _export(**pull)
+    # Before anything else is asked for, all is copied.
+    segments = [{**segment, "filling": None} for segment in reply["segments"]]
+    _exports.clear()
+    _exports[cell] = {**reply, "segments": segments, "filling": None}
+    return reply
 
 
 #: Why a plain value stays.
@@ -226,7 +231,9 @@ def _export(
             return None
         return held.hold(originals, names.get(key, "the result"), strong=key in asked)
 
-    return {**reply, **batch.write(eager, None if hold is None else hold_one)}
+    # What the kernel runs next may change what is copied.
+    filling = Filling(first=True)
+    return {**reply, **batch.write(eager, None if hold is None else hold_one, filling)}
 
 
 def _keys(tree):

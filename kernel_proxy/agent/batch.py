@@ -145,7 +145,7 @@ class Batch:
             self._originals[int(key)].append(original)
         return key
 
-    def write(self, eager, hold=None, behind=False):
+    def write(self, eager, hold=None, filling=None):
         """Copy the tensors into segments; return as `export.write`, as the reply has it.
 
         With `hold(key, originals)`, which returns the ID of a handle, large ones stay here.
@@ -156,7 +156,7 @@ class Batch:
             return hold(key, originals) if hold and originals else None
 
         names = "tensors", "segments", "filling"
-        return dict(zip(names, export.write(self.tensors, eager, stay, behind), strict=True))
+        return dict(zip(names, export.write(self.tensors, eager, stay, filling), strict=True))
 
 
 def _memory(tensor):

@@ -3,6 +3,7 @@
 Injected into the kernel, as agent.py is.
 """
 
+import asyncio
 import ctypes
 import errno
 import os
@@ -116,9 +117,11 @@ def _address(view, place):
 
 class Filling:
     """Copies that are made by a thread, one after the other, and a pipe in which the proxy reads
-    their MARKs."""
+    their MARKs. With `first` they are made before the event loop of the thread that has begun them
+    runs anything else, which is once that has sent its reply."""
 
-    def __init__(self):
+    def __init__(self, first=False):
+        self._first = first
         self._copies = []
         self._reader = self._writer = -1
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -136,6 +139,8 @@ class Filling:
             return None
         self._reader, self._writer = os.pipe()
         self._thread.start()
+        if self._first:
+            asyncio.get_running_loop().call_soon(self._thread.join)
         return f"/proc/{os.getpid()}/fd/{self._reader}"
 
     def end(self):

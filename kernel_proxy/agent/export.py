@@ -10,7 +10,7 @@ import time
 import _jupyterlite_torch_known as known
 import _jupyterlite_torch_safetensors as safetensors
 import torch
-from _jupyterlite_torch_copying import Copy, Filling, copy, file_size, sum_up
+from _jupyterlite_torch_copying import Copy, copy, file_size, sum_up
 from _jupyterlite_torch_pool import Pool
 
 #: Tensors of at most this size come with the reply even beyond `eager`, so many bytes of them.
@@ -45,9 +45,9 @@ def forget():
     pool.clear()
 
 
-def write(tensors, eager, stay, behind=False):
-    """Copy tensors into segments: the small ones, `eager` bytes together, into one; with `behind` a
-    large one only begins to be copied.
+def write(tensors, eager, stay, filling=None):
+    """Copy tensors into segments: the small ones, `eager` bytes together, into one; large ones are
+    left to `filling`, a Filling, if there is one.
 
     A large one for which `stay(key)` returns the ID of a handle is not copied. Returns what
     `metadata.torch` says of each tensor, and for the proxy the segments, and the path of the pipe that tells
@@ -74,8 +74,9 @@ def write(tensors, eager, stay, behind=False):
         described[entry.key]["held"] = stay(entry.key)
     large = [entry for entry in large if described[entry.key]["held"] is None]
     segments = []
-    # Elsewhere a pipe has no path.
-    filling = Filling() if behind and sys.platform == "linux" else None
+    if sys.platform != "linux":
+        # A pipe has no path there.
+        filling = None
     for group in ([small] if small else []) + _files(large):
         try:
             segments.append(_write_file(group, tensors, group is small, filling))

@@ -11,6 +11,7 @@ import _jupyterlite_torch_kinds as kinds
 import _jupyterlite_torch_preview as looks
 import torch
 from _jupyterlite_torch_batch import Batch
+from _jupyterlite_torch_copying import Filling
 from _jupyterlite_torch_failure import Failure, TooLarge
 
 #: What a handle can be asked for besides its value and a part of it: `a.NAME(...)`.
@@ -78,7 +79,7 @@ def use(
     def hold(key, originals):
         return held.hold(originals, name, strong=True)
 
-    written = batch.write(eager, hold if operation == "call" else None, behind=True)
+    written = batch.write(eager, hold if operation == "call" else None, filling=Filling())
     return {"value": tree, "changed": changed, **written}
 
 

@@ -1,4 +1,4 @@
-"""Large tensors that are asked for aside of a cell travel while the kernel still copies them."""
+"""Large tensors travel while the kernel still copies them."""
 
 import asyncio
 import os
@@ -72,10 +72,38 @@ def test_the_page_has_the_first_half_before_the_second_is_copied(gated):
     notebook.local("id(y)")
     assert (notebook.names["y"] == np.arange(8 * MIB)).all()
     assert notebook.action is None
+    assert second_half(notebook) == [True] * 16
+
+
+def second_half(notebook):
+    """Of each piece of it, whether the gate was open when it was copied."""
     notebook.torch(
         "second = [was_open for start, was_open in opened.items() if start >= 32 * 2**20]"
     )
-    assert notebook.names["second"] == [True] * 16
+    return notebook.names["second"]
+
+
+def test_so_it_has_what_comes_with_a_cell(gated):
+    notebook = gated()
+    notebook.action = notebook.open_gate
+    notebook.torch("z = y + 1", "--eager 100MB")
+    assert (notebook.names["z"] == np.arange(1, 8 * MIB + 1)).all()
+    assert notebook.action is None
+    assert second_half(notebook) == [True] * 16
+
+
+def test_the_next_cell_does_not_change_what_is_still_copied(gated):
+    notebook = gated()
+    notebook.action = notebook.open_gate
+    notebook.torch("z = y + 1", "--eager 100MB --bg job")
+    notebook.torch("z.zero_()\nNone", "--no-auto")
+    notebook.wait(value_of(notebook.names["job"]))
+    assert (notebook.names["z"] == np.arange(1, 8 * MIB + 1)).all()
+    assert second_half(notebook) == [True] * 16
+
+
+async def value_of(job):
+    return await job
 
 
 @pytest.mark.parametrize("fork", [False, True], ids=["", "with a child that has the pipe"])
