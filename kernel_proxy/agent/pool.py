@@ -3,14 +3,16 @@
 Injected into the kernel, as agent.py is.
 """
 
+import os
 import sys
 import threading
 
 import _jupyterlite_torch_segment as segment
 import torch
 
-#: What is kept at most for the next export, in bytes.
-KEPT_BYTES = 512 * 2**20
+#: What is kept at most for the next export, in bytes and as a part of the machine's memory; and for how
+#: many seconds after the last one.
+KEPT_BYTES, KEPT_PART, KEPT_S = 2 * 2**30, 1 / 16, 30
 #: A segment is not used for less than this part of it, nor kept below this size, in bytes.
 SMALLEST_PART = 1 / 4
 SMALLEST_BYTES = 2**20
@@ -19,8 +21,12 @@ SMALLEST_BYTES = 2**20
 class Pool:
     """Segments by use: `take` one, and `give` it back when the proxy has been told of its end."""
 
-    def __init__(self, budget=KEPT_BYTES):
-        self._budget = budget
+    def __init__(self):
+        self._budget = 0
+        if sys.platform == "linux":
+            memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            self._budget = min(KEPT_BYTES, memory * KEPT_PART)
+        self._expiry = None
         self._kept = []
         self._pinned = set()
         # A subshell exports while a cell runs.
@@ -46,10 +52,15 @@ class Pool:
     def give(self, used):
         """Keep a segment for another use, and let go of the oldest beyond the budget."""
         with self._lock:
-            if used.size < SMALLEST_BYTES or sys.platform != "linux":
+            if not SMALLEST_BYTES <= used.size <= self._budget:
                 self._close(used)
                 return
             used.used = True
+            if self._expiry:
+                self._expiry.cancel()
+            self._expiry = threading.Timer(KEPT_S, self.clear)
+            self._expiry.daemon = True
+            self._expiry.start()
             self._kept.append(used)
             while self.nbytes > self._budget:
                 self._close(self._kept.pop(0))

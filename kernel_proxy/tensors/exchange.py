@@ -13,9 +13,11 @@ from .tensors import Tensors
 
 #: More tensor bytes than this in one event would make it too large for a WebSocket frame.
 MAX_EAGER_BYTES = 8 * 2**20
-#: When a kernel that was asked aside is told of what was taken over, unless it has heard with another
-#: request, in seconds: not while that is being sent, for it takes 5 ms of a processor.
+#: When a kernel is told of what was taken over, unless it has heard with another request, in seconds:
+#: not while that is being sent, for it takes 5 ms of a processor.
 TELL_AFTER_S = 1
+#: For less memory than this, in bytes, the next cell is soon enough.
+TELL_BYTES = 2**20
 #: What was peeked at and not fetched by then is given up, in seconds.
 PEEK_LIFETIME_S = 600
 
@@ -100,7 +102,9 @@ class Exchange:
         except AgentFailure as error:
             return {"failure": str(error)}, ()
         self._taken.difference_update(self._telling)
-        small, _ = self._hold(outcome)
+        small, handles = self._hold(outcome)
+        if handles or sum(map(len, small)) >= TELL_BYTES:
+            asyncio.get_running_loop().call_later(TELL_AFTER_S, self._tell, kernel)
         return outcome, small
 
     def _hold(
