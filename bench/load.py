@@ -90,21 +90,15 @@ class Page:
         identifier = await self.send(code, **pull)
         reply, idle = None, False
         while reply is None or not idle:
-            data = await self._socket.recv()
-            text = (
-                data if isinstance(data, str) else data[4 : 4 + struct.unpack_from("<I", data)[0]]
-            )
-            frame = json.loads(text)
-            if frame["type"] != "event":
-                continue
-            self._seq = frame["seq"]
-            message = frame["msg"]
-            if message["parent_header"].get("msg_id") != identifier:
-                continue
-            if frame["channel"] == "shell":
-                reply = message
-            elif message["header"]["msg_type"] == "status":
-                idle = idle or message["content"]["execution_state"] == "idle"
+            for event in await self._events():
+                self._seq = event["seq"]
+                message = event["msg"]
+                if message["parent_header"].get("msg_id") != identifier:
+                    continue
+                if event["channel"] == "shell":
+                    reply = message
+                elif message["header"]["msg_type"] == "status":
+                    idle = idle or message["content"]["execution_state"] == "idle"
         for frame in ({"type": "seen", "cell": identifier}, {"type": "ack", "seq": self._seq}):
             await self._socket.send(json.dumps(frame))
         if reply["content"]["status"] != "ok":
@@ -115,9 +109,17 @@ class Page:
         """Take what others run in the session, until the connection ends."""
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
-                frame = json.loads(await self._socket.recv())
-                if frame["type"] == "event" and frame["seq"] % 50 == 0:
-                    await self._socket.send(json.dumps({"type": "ack", "seq": frame["seq"]}))
+                for event in await self._events():
+                    if event["seq"] % 50 == 0:
+                        await self._socket.send(json.dumps({"type": "ack", "seq": event["seq"]}))
+
+    async def _events(self) -> list[dict[str, Any]]:
+        """Return the events of the next message."""
+        data = await self._socket.recv()
+        text = data if isinstance(data, str) else data[4 : 4 + struct.unpack_from("<I", data)[0]]
+        frames = json.loads(text)
+        frames = frames if isinstance(frames, list) else [frames]
+        return [frame for frame in frames if frame["type"] == "event"]
 
     async def close(self) -> None:
         """Disconnect; the session goes on."""

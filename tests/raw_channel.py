@@ -26,6 +26,8 @@ class RawChannel:
         line = connect(url, origin=ORIGIN, max_size=None, compression=None)
         self._socket = self._opened.enter_context(line)
         self.frames = []
+        #: What has come in one message with the last one.
+        self.unread = []
         hello = {
             "protocol": 1,
             "token": token or proxy.token,
@@ -97,10 +99,14 @@ class RawChannel:
 
     def receive(self):
         """Return the next frame, its binary parts under "parts"."""
-        data = self._socket.recv(timeout=PATIENCE_S)
+        data = self.unread or self._socket.recv(timeout=PATIENCE_S)
         parts = []
         if isinstance(data, str):
-            frame = json.loads(data)
+            data = json.loads(data)
+        if isinstance(data, dict):
+            frame = data
+        elif isinstance(data, list):
+            frame, *self.unread = data
         else:
             (length,) = struct.unpack_from("<I", data)
             frame, place = json.loads(data[4 : 4 + length]), 4 + length

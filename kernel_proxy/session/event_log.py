@@ -14,6 +14,8 @@ from .event_files import Event, EventFiles
 BATCH = 64
 #: Seconds after which a full disk is tried again.
 RETRY_S = 5
+#: For how many seconds an event that is followed by another one waits for that.
+FOLLOWED_S = 0.02
 
 
 class EventLog:
@@ -42,6 +44,7 @@ class EventLog:
         self._nbytes = 0
         self._forgotten = 0
         self._waiters: set[asyncio.Future[None]] = set()
+        self._waking: asyncio.TimerHandle | None = None
 
     @property
     def first(self) -> int:
@@ -50,8 +53,17 @@ class EventLog:
         kept = min(held, self._files.first) if self._files else held
         return max(self._forgotten + 1, kept)
 
-    def append(self, channel: str, message: bytes, buffers: tuple[bytes, ...] = ()) -> None:
-        """Add a message, given as the JSON text of `{header, parent_header, metadata, content}`."""
+    def append(
+        self,
+        channel: str,
+        message: bytes,
+        buffers: tuple[bytes, ...] = (),
+        followed: bool = False,
+    ) -> None:
+        """Add a message, given as the JSON text of `{header, parent_header, metadata, content}`.
+
+        One that is `followed` by another one at once leaves it to that to wake who waits for events.
+        """
         self.last += 1
         event = Event.make(self.last, channel, message, buffers)
         why = self._write(event)
@@ -59,12 +71,21 @@ class EventLog:
         self._nbytes += event.nbytes
         while self._nbytes > self._memory and len(self._events) > 1:
             self._nbytes -= self._events.popleft().nbytes
+        if not followed:
+            self._wake()
+        elif self._waking is None:
+            self._waking = asyncio.get_running_loop().call_later(FOLLOWED_S, self._wake)
+        if why:
+            self._on_full(why)
+
+    def _wake(self) -> None:
+        if self._waking:
+            self._waking.cancel()
+            self._waking = None
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
-        if why:
-            self._on_full(why)
 
     def _write(self, event: Event) -> str | None:
         """Put an event on the disk; return why that could not be when it could before."""

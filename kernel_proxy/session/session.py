@@ -50,6 +50,8 @@ class Request:
     #: When it came, by the monotonic clock; None for a cell that waits for another one.
     arrived: float | None = None
     task: asyncio.Task[None] | None = None
+    #: The kernel has said that it is done with it, on another socket than that of the reply.
+    is_done: bool = False
 
 
 class Session:
@@ -377,9 +379,14 @@ class Session:
             self.reply(channel, identifier, message, buffers)
         else:
             kind = json.loads(message["header"])["msg_type"]
+            followed = kind == "execute_input"
             if kind == "status":
-                self.execution_state = json.loads(message["content"])["execution_state"]
-            self.log.append(channel, join(message), buffers)
+                state = self.execution_state = json.loads(message["content"])["execution_state"]
+                request = self.under_way.get(identifier)
+                followed = state == "busy" or request is not None
+                if request and state == "idle":
+                    request.is_done = True
+            self.log.append(channel, join(message), buffers, followed)
             cell = self.cells.find(identifier)
             # What a cell says as it begins may come after its reply, on another socket.
             if cell and cell.state != "ended":
@@ -415,7 +422,8 @@ class Session:
         """Pass a reply of the kernel on."""
         request = self.under_way.pop(identifier, None)
         self.idle.touch()
-        self.log.append(channel, join(message), buffers)
+        followed = request is not None and not request.is_done
+        self.log.append(channel, join(message), buffers, followed)
         if request and request.header["msg_type"] == "execute_request":
             self._end_cell(identifier, json.loads(message["content"]))
 

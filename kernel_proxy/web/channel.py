@@ -6,6 +6,7 @@ import json
 import re
 import struct
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from jupyter_client.jsonutil import extract_dates
@@ -16,6 +17,7 @@ from .._version import __version__
 from ..access.admission import token_of
 from ..errors import ProxyError, Refused
 from ..operations import journal, metrics
+from ..session.event_files import Event
 from ..session.session import Session
 from ..settings import PROTOCOL
 from .handlers import ProxyHandler
@@ -25,6 +27,8 @@ _CHANNELS = ("shell", "control", "stdin")
 MAX_IDENTIFIER = 200
 #: The largest header of a message, in characters.
 MAX_HEADER = 4096
+#: Events without binary parts go in one message up to so many bytes.
+GROUP_BYTES = 2**18
 
 
 class ChannelHandler(WebSocketHandler, ProxyHandler):
@@ -190,16 +194,18 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
                 events = session.log.after(seq)
                 if not events:
                     await session.log.grown(seq)
-                for event in events:
-                    if event.seq > seq + 1:
-                        self._send({"type": "lost", "count": event.seq - seq - 1})
-                    seq = event.seq
-                    if event.buffers:
-                        head = struct.pack("<I", len(event.text))
-                        await self.write_message(b"".join((head, event.text, *event.buffers)), True)
+                for group in _groups(events):
+                    first = group[0]
+                    if first.seq > seq + 1:
+                        self._send({"type": "lost", "count": first.seq - seq - 1})
+                    seq = group[-1].seq
+                    if first.buffers:
+                        head = struct.pack("<I", len(first.text))
+                        await self.write_message(b"".join((head, first.text, *first.buffers)), True)
                     else:
-                        await self.write_message(event.text)
-                    metrics.event_sent(event, since)
+                        await self.write_message(b"[%b]" % b",".join(each.text for each in group))
+                    for event in group:
+                        metrics.event_sent(event, since)
 
     def _send(self, frame: dict[str, Any]) -> None:
         with contextlib.suppress(WebSocketClosedError):
@@ -237,6 +243,21 @@ class ChannelHandler(WebSocketHandler, ProxyHandler):
             self._sender.cancel()
         if self._session:
             self._session.listeners.pop(self, None)
+
+
+def _groups(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Yield events in groups that go in one message each."""
+    group: list[Event] = []
+    size = 0
+    for event in events:
+        apart = event.buffers or size + event.size > GROUP_BYTES
+        if group and (apart or group[-1].buffers or event.seq > group[-1].seq + 1):
+            yield group
+            group, size = [], 0
+        group.append(event)
+        size += event.size
+    if group:
+        yield group
 
 
 def _parse(message: str | bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:

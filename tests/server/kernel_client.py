@@ -82,9 +82,9 @@ class ChannelClient(BlockingKernelClient):
         }
         try:
             while True:
-                frame, buffers = _frames.parse(self._socket.recv())
-                if frame["type"] == "event":
-                    channels[frame["channel"]].put(frame["msg"], buffers)
+                for frame, buffers in _frames.parse(self._socket.recv()):
+                    if frame["type"] == "event":
+                        channels[frame["channel"]].put(frame["msg"], buffers)
         except websockets.ConnectionClosed as error:
             for channel in channels.values():
                 channel.break_off(error)

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from native_notebook import NativeNotebook
+from raw_channel import RawChannel
 from relay import UP
 
 from jupyterlite_torch import _channel
@@ -51,6 +52,20 @@ def test_push_above_the_budget_is_refused_in_a_sentence(start_proxy, loop):
     notebook.torch("n = len(x)")
     assert notebook.names["n"] == 2**18
     notebook.close()
+
+
+def test_events_that_are_there_come_in_one_message(proxy):
+    channel = RawChannel(proxy)
+    channel.greet()
+    log, seq = channel.log, channel.seq
+    channel.reply(channel.cell("for n in range(3): print(n, flush=True)"))
+    again = RawChannel(proxy, channel.session, log=log, seq=seq)
+    again.greet()
+    first = again.receive()
+    kinds = [frame["msg"]["header"]["msg_type"] for frame in (first, *again.unread)]
+    assert {"execute_input", "stream", "execute_reply"} < set(kinds)
+    again.close()
+    channel.shut_down()
 
 
 def test_stream_order_and_names(notebook, capsys):

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from kernel_proxy.session import event_log
 from kernel_proxy.session.event_files import EventFiles
 from kernel_proxy.session.event_log import EventLog
 
@@ -158,6 +159,26 @@ def test_a_full_disk_stops_nothing(tmp_path, monkeypatch, caplog):
     again = EventLog(EventFiles(tmp_path / "events", 10**6), 1000, logging.getLogger())
     assert again.last == 250 and read(again) == [*range(1, 101), *range(151, 251)]
     again.close()
+
+
+@pytest.mark.parametrize(("followed_s", "follows"), [(3600, True), (0.01, False)])
+def test_what_is_followed_waits_for_what_follows(open_log, monkeypatch, followed_s, follows):
+    monkeypatch.setattr(event_log, "FOLLOWED_S", followed_s)
+
+    async def run():
+        log = open_log()
+        waiter = asyncio.ensure_future(log.grown(0))
+        await asyncio.sleep(0)
+        log.append("iopub", b"{}", followed=True)
+        if follows:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert not waiter.done()
+            log.append("iopub", b"{}")
+        await asyncio.wait_for(waiter, 30)
+        assert read(log) == [1, 2][: log.last]
+
+    asyncio.run(run())
 
 
 def test_waiting_for_growth(open_log):

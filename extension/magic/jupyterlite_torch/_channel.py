@@ -299,7 +299,8 @@ class Channel:
             try:
                 if self._socket is None:
                     await self._reconnect()
-                self._take(*_frames.parse(await self._socket.receive()))
+                for frame, buffers in _frames.parse(await self._socket.receive()):
+                    self._take(frame, buffers)
             except ConnectionError:
                 self._socket = None
             except ConnectError as error:
@@ -438,7 +439,7 @@ async def _first_answer(socket):
     silence = 0
     while True:
         try:
-            frame, _ = _frames.parse(await asyncio.wait_for(socket.receive(), PING_EVERY_S))
+            message = await asyncio.wait_for(socket.receive(), PING_EVERY_S)
         except TimeoutError:
             silence += PING_EVERY_S
             if silence >= 2 * SILENCE_S:
@@ -446,6 +447,7 @@ async def _first_answer(socket):
             socket.send(_PING)
             continue
         silence = 0
+        ((frame, _),) = _frames.parse(message)
         if frame["type"] != "pong":
             return frame
 

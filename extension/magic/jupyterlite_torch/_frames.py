@@ -12,12 +12,14 @@ def build(frame, buffers):
     return [struct.pack("<I", len(head)), head, *buffers]
 
 
-def parse(frame):
-    if isinstance(frame, str):
-        return json.loads(frame), ()
-    (length,) = struct.unpack_from("<I", frame)
-    head, parts, position = json.loads(bytes(frame[4 : 4 + length])), [], 4 + length
+def parse(message):
+    """Return the frames of a message of the server, each with its binary parts."""
+    if isinstance(message, str):
+        frames = json.loads(message)
+        return [(frame, ()) for frame in (frames if isinstance(frames, list) else [frames])]
+    (length,) = struct.unpack_from("<I", message)
+    head, parts, position = json.loads(bytes(message[4 : 4 + length])), [], 4 + length
     for size in head["buffers"]:
-        parts.append(memoryview(frame)[position : position + size])
+        parts.append(memoryview(message)[position : position + size])
         position += size
-    return head, parts
+    return [(head, parts)]
