@@ -1,6 +1,7 @@
 """Values between page and kernel: in before a cell, out after it, or while it runs."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -197,4 +198,9 @@ class Exchange:
 
     def _tell(self, kernel: Kernel) -> None:
         if self._taken:
-            self._run(self._call_aside(kernel, None))
+            self._run(self._told(kernel))
+
+    async def _told(self, kernel: Kernel) -> None:
+        # A kernel without subshells hears with its next cell.
+        with contextlib.suppress(AgentFailure):
+            await self._call_aside(kernel, None)
