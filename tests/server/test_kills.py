@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from native_notebook import NativeNotebook
 from proxy import Proxy
+from raw_channel import PATIENCE_S
 from relay import DOWN, UP, Relay
 
 from jupyterlite_torch._errors import KernelDied, TransferError
@@ -77,7 +78,7 @@ def held(pid):
 
 
 def wait_until(notebook, condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         notebook.wait(asyncio.sleep(0.02))
@@ -131,7 +132,7 @@ def test_kernel_during_a_download(halfway, tmp_path):
     kill = kill_kernel(notebook)
 
     def kill_when_copied():
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while not copied.exists():
             assert time.monotonic() < deadline
             time.sleep(0.005)
