@@ -93,6 +93,14 @@ class NativeNotebook:
     def wait(self, coroutine):
         return self.loop.run_until_complete(coroutine)
 
+    def result(self, job):
+        """Wait for a job to end; return its value."""
+
+        async def end():
+            return await job
+
+        return self.wait(end())
+
     def local(self, code):
         """Run a local cell."""
         self.wait(self.notebook.bring(code))

@@ -97,13 +97,9 @@ def test_the_next_cell_does_not_change_what_is_still_copied(gated):
     notebook.action = notebook.open_gate
     notebook.torch("z = y + 1", "--eager 100MB --bg job")
     notebook.torch("z.zero_()\nNone", "--no-auto")
-    notebook.wait(value_of(notebook.names["job"]))
+    notebook.result(notebook.names["job"])
     assert (notebook.names["z"] == np.arange(1, 8 * MIB + 1)).all()
     assert second_half(notebook) == [True] * 16
-
-
-async def value_of(job):
-    return await job
 
 
 @pytest.mark.parametrize("fork", [False, True], ids=["", "with a child that has the pipe"])

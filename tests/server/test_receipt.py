@@ -84,14 +84,10 @@ def test_cells_that_fail_have_a_receipt(proxy, notebook, on_print):
 
 def test_a_job_has_a_receipt(notebook):
     notebook.torch("import time\ntime.sleep(0.2)\n6 * 7", "--bg train")
-    assert notebook.wait(_value(notebook.names["train"])) == 42
+    assert notebook.result(notebook.names["train"]) == 42
     receipt = receipt_of(notebook)
     assert 0.2 <= receipt["seconds"] < 2
     assert notebook.page.told[-1]["background"] is True
-
-
-async def _value(job):
-    return await job
 
 
 def test_status_lists_the_latest_cells(proxy):
