@@ -16,16 +16,22 @@ def _factors():
     return torch.frombuffer(bytearray(page_checksum.factors()), dtype=torch.int64)
 
 
-def _dot(words):
-    if not words:
-        return 0
+def _dots(words):
+    factors, rest = _factors(), len(words) % page_checksum.PIECE_BYTES
     # Signed, which is the same modulo 2**64.
-    numbers = torch.frombuffer(words, dtype=torch.int64)
-    return torch.dot(numbers, _factors()[: len(numbers)]).item()
+    products = []
+    if whole := len(words) - rest:
+        numbers = torch.frombuffer(words, dtype=torch.int64, count=whole // 8)
+        # In less than half the time of a `dot` of each (torch 2.13).
+        products += torch.mv(numbers.view(-1, len(factors)), factors).tolist()
+    if rest:
+        numbers = torch.frombuffer(words, dtype=torch.int64, offset=whole)
+        products.append(torch.dot(numbers, factors[: len(numbers)]).item())
+    return products
 
 
 def _combined(words):
-    return page_checksum.combined(words, _dot)
+    return page_checksum.combined(words, _dots)
 
 
 def block_checksums(data):

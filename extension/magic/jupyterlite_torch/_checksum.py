@@ -1,6 +1,6 @@
 """The checksum of a MiB of an array, by which page and kernel see that bytes differ.
 
-The kernel computes it as well, without NumPy: each brings its own `dot`.
+The kernel computes it as well, without NumPy: each brings its own `dots`.
 
 It is made of two dot products of 64-bit words with odd random numbers, modulo 2**64, the second one of
 the words that begin four bytes later. Alone, the first would not see that the topmost bit of an even
@@ -8,6 +8,7 @@ number of words has changed, which is what `-x` does to float64.
 """
 
 import hashlib
+import itertools
 import struct
 import zlib
 
@@ -41,17 +42,17 @@ def block_checksum(data, combined):
     return (combined(data[:whole]) * MIX + rest) * MIX % 2**64 >> 11
 
 
-def combined(words, dot):
+def combined(words, dots):
     """Return the products of each piece of a memoryview of little-endian 64-bit words, one after the
     other the digits of a number to the base MIX, modulo 2**64.
 
-    `dot(words)` returns the dot product, modulo 2**64, of words that need not be aligned, and as many
-    of `factors()`.
+    `dots(words)` returns, for each piece of words that need not be aligned, the dot product, modulo
+    2**64, with as many of `factors()`.
     """
-    total, later = 0, words[4:-4]
-    for start in range(0, len(words), PIECE_BYTES):
-        for numbers in (words, later):
-            total = (total * MIX + dot(numbers[start : start + PIECE_BYTES])) % 2**64
+    total = 0
+    for pair in itertools.zip_longest(dots(words), dots(words[4:-4]), fillvalue=0):
+        for product in pair:
+            total = (total * MIX + product) % 2**64
     return total
 
 

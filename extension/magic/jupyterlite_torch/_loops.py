@@ -16,6 +16,9 @@ else:
     _wasm = None
 
 
+_PIECE = _checksum.PIECE_BYTES // 8
+
+
 @functools.cache
 def _factors():
     """The factors of a checksum, and behind them what it mixes with; and their address."""
@@ -27,14 +30,15 @@ def _factors():
 def combined(words):
     """Do what `_checksum.combined` does with a memoryview of 64-bit words, which need not be aligned."""
     if not _wasm:
-        return _checksum.combined(words, _dot)
+        return _checksum.combined(words, _dots)
     numbers = np.frombuffer(words, "<u8")
     return _wasm.combined(_address(numbers), numbers.size, _factors()[1])
 
 
-def _dot(words):
-    numbers = np.frombuffer(words, "<u8")
-    return int(np.dot(numbers, _factors()[0][: numbers.size]))
+def _dots(words):
+    numbers, (factors, _) = np.frombuffer(words, "<u8"), _factors()
+    pieces = (numbers[start : start + _PIECE] for start in range(0, numbers.size, _PIECE))
+    return [int(np.dot(piece, factors[: piece.size])) for piece in pieces]
 
 
 def widen_bfloat16(codes, floats):
