@@ -54,7 +54,11 @@ _transformers = TransformerManager()
 
 
 def _parse(source):
-    return ast.parse(_transformers.transform_cell(source))
+    try:
+        # Of Python IPython makes the same again, which in a browser takes a millisecond.
+        return ast.parse(source)
+    except SyntaxError:
+        return ast.parse(_transformers.transform_cell(source))
 
 
 class _Walk(ast.NodeVisitor):
