@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import js
+from pyodide.code import run_js
 from pyodide.ffi import create_proxy
 
 from ._errors import NotConnected, TransferError
@@ -14,6 +15,8 @@ def _from_page(data):
     return json.loads(js.JSON.stringify(data))
 
 
+# Not `to_js`: None is to be null there, not undefined.
+_post = run_js("(port, text) => port.postMessage(JSON.parse(text))")
 #: What the page answers, and under which key.
 _ANSWERS = {"chosen": "server", "doctor": "text", "input": "value", "file": "outcome"}
 
@@ -74,8 +77,7 @@ class Page:
     def tell(self, **message):
         """Send the page a message; nothing happens where no page listens."""
         if self._port is not None:
-            # Not `to_js`: None is to be null there, not undefined.
-            self._port.postMessage(js.JSON.parse(json.dumps(message)))
+            _post(self._port, json.dumps(message))
 
     async def ask_server(self, url):
         """Let the person choose a server and give its token: `{"url", "token"}`, None when they
