@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import json
 import urllib.error
@@ -10,7 +11,7 @@ import urllib.request
 import websockets
 import zstandard
 
-from jupyterlite_torch._download import Download, Link, wanted_bytes
+from jupyterlite_torch._download import Ahead, Download, Link, wanted_bytes
 from jupyterlite_torch._errors import ConnectError, TransferError
 
 
@@ -52,17 +53,21 @@ class NativeTransport:
             raise ConnectionError(str(error)) from None
         return _Socket(socket)
 
-    async def download(self, path, headers, sink):
-        async def open_range(start, stop):
-            wanted = wanted_bytes(start, stop, self.link) | {"Accept-Encoding": "zstd"}
-            request = urllib.request.Request(
-                self._base + path, headers={**headers, **self._origin, **wanted}
-            )
-            stream = await asyncio.to_thread(_Stream, request)
-            self.ratios.append(stream.ratio)
-            return stream
+    def ask(self, path, headers):
+        return Ahead(functools.partial(self._open_range, path, headers, 0, None))
 
-        return await Download(open_range, sink, self.link).run()
+    async def download(self, path, headers, sink, ahead=None):
+        open_range = functools.partial(self._open_range, path, headers)
+        return await Download(open_range, sink, self.link, ahead).run()
+
+    async def _open_range(self, path, headers, start, stop):
+        wanted = wanted_bytes(start, stop, self.link) | {"Accept-Encoding": "zstd"}
+        request = urllib.request.Request(
+            self._base + path, headers={**headers, **self._origin, **wanted}
+        )
+        stream = await asyncio.to_thread(_Stream, request)
+        self.ratios.append(stream.ratio)
+        return stream
 
 
 class _Stream:

@@ -174,14 +174,20 @@ class Exchange:
     async def _aside(
         self, kernel: Kernel, content: dict[str, Any], method: str, **arguments: Any
     ) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-        outcome = await self._call_aside(
-            kernel,
-            method,
-            **arguments,
-            eager=min(int(content.get("eager") or 0), MAX_EAGER_BYTES),
-            limit=int(content.get("limit") or 0),
-        )
-        small, handles = self._hold(outcome, peeked=True)
+        handles: list[str] = []
+        try:
+            outcome = await self._call_aside(
+                kernel,
+                method,
+                **arguments,
+                eager=min(int(content.get("eager") or 0), MAX_EAGER_BYTES),
+                limit=int(content.get("limit") or 0),
+            )
+            small, handles = self._hold(outcome, peeked=True)
+        finally:
+            self._tensors.ahead.tell(
+                content.get("ahead"), handles[0] if len(handles) == 1 else None
+            )
         loop = asyncio.get_running_loop()
         loop.call_later(TELL_AFTER_S, self._tell, kernel)
         for handle in handles:

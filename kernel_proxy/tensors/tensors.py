@@ -13,6 +13,7 @@ from jupyterlite_torch import _safetensors
 
 from ..errors import Refused
 from ..operations import journal
+from .ahead import Ahead
 from .filling import Filling
 from .segment import Segment
 
@@ -114,6 +115,7 @@ class Tensors:
 
     def __init__(self, budget: Budget):
         self._budget = budget
+        self.ahead = Ahead()
         self._handles: dict[str, Export] = {}
         self._peeked: set[str] = set()
         self._fillings: WeakSet[Filling] = WeakSet()

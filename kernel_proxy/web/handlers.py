@@ -20,8 +20,8 @@ from ..operations import journal
 from ..settings import PROTOCOL, Proxy
 
 _REQUEST_HEADERS = (
-    "Authorization, Content-Type, Range, Torch-Session, Torch-Handle, Torch-Start, Torch-Rate, "
-    "Torch-File, Torch-Upload, Torch-Total, Torch-Crc32, Torch-Identity"
+    "Authorization, Content-Type, Range, Torch-Session, Torch-Handle, Torch-Ahead, Torch-Start, "
+    "Torch-Rate, Torch-File, Torch-Upload, Torch-Total, Torch-Crc32, Torch-Identity"
 )
 _REPLY_HEADERS = (
     "Content-Range, Content-Length, Torch-Length, Torch-Ratio, Torch-Identity, Torch-Crc32"

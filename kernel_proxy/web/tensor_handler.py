@@ -25,6 +25,8 @@ class TensorsHandler(ProxyHandler):
         """Stream the file of a handle, from `Torch-Start` on or a `Range` of it."""
         tensors = self.proxy.sessions.get(self.session_header()).tensors
         handle = self.request.headers.get("Torch-Handle", "")
+        if (ahead := self.request.headers.get("Torch-Ahead")) is not None:
+            handle = await tensors.ahead.handle(ahead)
         # Closed, it wakes what waits for the page to read on.
         with tensors.lend(handle, self.request.connection.stream.close) as export:
             await self._send(export)

@@ -1,6 +1,7 @@
 """What the browser gives: fetch, WebSockets, WebAssembly, and waiting. It runs in the kernel's web worker."""
 
 import asyncio
+import functools
 import json
 import pathlib
 
@@ -15,7 +16,7 @@ from pyodide.ffi import (
     to_js,
 )
 
-from ._download import Download, Link, wanted_bytes
+from ._download import Ahead, Download, Link, wanted_bytes
 from ._errors import ConnectError, TorchError, TransferError
 
 _memory = run_js(pathlib.Path(__file__).with_name("memory.js").read_text("utf-8"))(
@@ -138,26 +139,31 @@ class Transport:
         """Return a Socket."""
         return await Socket.open("ws" + (self._base + path).removeprefix("http"))
 
-    async def download(self, path, headers, sink):
+    def ask(self, path, headers):
+        """GET a safetensors file before it is known which it is; return the Ahead for its `download`."""
+        return Ahead(functools.partial(self._open_range, path, headers, 0, None))
+
+    async def download(self, path, headers, sink, ahead=None):
         """GET a safetensors file as `_download.Download` does, and return what that does; a cancelled
         one ends at once."""
-        abort = js.AbortController.new()
+        open_range = functools.partial(self._open_range, path, headers)
+        return await Download(open_range, sink, self._link, ahead).run()
 
-        async def open_range(start, stop):
-            wanted = wanted_bytes(start, stop, self._link)
-            try:
-                response = await self._request("GET", path, {**headers, **wanted}, abort.signal)
-                if not response.ok:
-                    raise TransferError(_sentence(await response.text(), response.status))
-            except JsException as error:
-                raise ConnectionError(str(error)) from None
-            return _Stream(response)
-
+    async def _open_range(self, path, headers, start, stop):
+        headers, abort = (
+            {**headers, **wanted_bytes(start, stop, self._link)},
+            js.AbortController.new(),
+        )
         try:
-            return await Download(open_range, sink, self._link).run()
+            response = await self._request("GET", path, headers, abort.signal)
+            if not response.ok:
+                raise TransferError(_sentence(await response.text(), response.status))
+        except JsException as error:
+            raise ConnectionError(str(error)) from None
         except asyncio.CancelledError:
             abort.abort()
             raise
+        return _Stream(response)
 
 
 class _Stream:

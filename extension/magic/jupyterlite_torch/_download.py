@@ -5,6 +5,7 @@ What arrives is summed up at once, while it is warm in the cache, and a MiB that
 """
 
 import asyncio
+import contextlib
 import typing
 from collections.abc import Callable
 
@@ -62,16 +63,44 @@ class Sink(typing.NamedTuple):
     checksum: Callable
 
 
+class Ahead:
+    """The stream of a whole file that is asked for before it is known where that is; `open_stream()`
+    gives it, as `open_range` of a Download does."""
+
+    def __init__(self, open_stream):
+        # Not the task's result, which Pyodide's loop would keep.
+        self._stream = None
+        self._opening = asyncio.ensure_future(self._open(open_stream))
+
+    async def _open(self, open_stream):
+        with contextlib.suppress(ConnectionError, TransferError):
+            self._stream = await open_stream()
+
+    async def take(self):
+        """Return the stream, once; None when there is none."""
+        await self._opening
+        stream, self._stream = self._stream, None
+        return stream
+
+    def close(self):
+        """Let go of a stream that nobody has taken."""
+        self._opening.cancel()
+        if self._stream is not None:
+            self._stream.close()
+
+
 class Download:
     """One file. `open_range(start, stop)` gives a stream of those bytes, `stop` None for the end.
 
     A stream has `size`, how much it is going to give, `ratio`, of which that part is sent, `async
     read_into(view)`, which returns how much of the view it has filled, 0 at the end, and `close()`.
-    ConnectionError when it breaks. `link` is what is known of the line, and learns from this.
+    ConnectionError when it breaks. `link` is what is known of the line, and learns from this. `ahead`: the
+    Ahead of the file, or None.
     """
 
-    def __init__(self, open_range, sink, link):
+    def __init__(self, open_range, sink, link, ahead=None):
         self._open_range = open_range
+        self._ahead = ahead
         self._link = link
         self._sink = sink
         self._header = bytearray(8)
@@ -108,7 +137,8 @@ class Download:
 
     async def _read_on(self):
         unknown = self._link.rate is None
-        stream = await self._open_range(self._received, None)
+        stream = self._ahead and await self._ahead.take()
+        stream = stream or await self._open_range(self._received, None)
         clock, first = asyncio.get_running_loop().time, self._received
         # The line's time, and not what this side does with the bytes.
         seconds = 0

@@ -64,6 +64,7 @@ async def use(array, request, arguments, options, notebook):
     `handles` in the request; Refused for arguments that can not go to the server, and an index that torch
     does not take."""
     source, handle = array.handle
+    channel = notebook.connection.channel
     outgoing = _arrays.Outgoing()
 
     def leaf(value):
@@ -80,17 +81,26 @@ async def use(array, request, arguments, options, notebook):
             f"`{array.name}` can not be asked for that on the server: {reason}."
         ) from None
     pieces, size = outgoing.file() if outgoing.arrays else ((), 0)
-    if size > notebook.connection.channel.limits["message_bytes"] - _REQUEST_BYTES:
+    if size > channel.limits["message_bytes"] - _REQUEST_BYTES:
         raise Refused(
             f"`{array.name}` can not be asked for that on the server: {human_size(size)} of index are "
             "more than it takes at once."
         )
     buffers = (b"".join(pieces),) if pieces else ()
-    reply = await notebook.connection.channel.request("use_request", content, buffers)
-    return await _value(reply, array.name, notebook, source, notebook.output())
+    ahead = None
+    if request == {"operation": "get"} and array.nbytes > EAGER_BYTES:
+        content["ahead"] = secrets.token_urlsafe(18)
+        headers = {**channel.session_headers, "Torch-Ahead": content["ahead"]}
+        ahead = notebook.connection.transport.ask("tensors", headers)
+    try:
+        reply = await channel.request("use_request", content, buffers)
+        return await _value(reply, array.name, notebook, source, notebook.output(), ahead)
+    finally:
+        if ahead:
+            ahead.close()
 
 
-async def _value(reply, name, notebook, source, output):
+async def _value(reply, name, notebook, source, output, ahead=None):
     if reply.content["status"] != "ok":
         raise TransferError(reply.content["evalue"].removesuffix(".") + ".")
     described = reply.metadata["torch"]
@@ -99,7 +109,7 @@ async def _value(reply, name, notebook, source, output):
     tree = described.pop("value")
     values = Values({**described, "values": {name: tree}}, reply.buffers, source)
     try:
-        await values.fetch(notebook, output)
+        await values.fetch(notebook, output, ahead)
     except Cancelled:
         raise TransferError(
             f"`{name}` was cancelled on its way. It is still on the server: read it again to have it."
@@ -162,9 +172,9 @@ class Values:
         """True if something is to be fetched or loaded before `decode`."""
         return bool(self.large or self._kinds & {"sparse", "arrow"})
 
-    async def fetch(self, notebook, output):
+    async def fetch(self, notebook, output, ahead=None):
         """Fetch what did not come with the reply, with a bar in `output`, and load what `decode`
-        needs."""
+        needs. `ahead`: the Ahead of a single file, or None."""
         if "sparse" in self._kinds and not await notebook.load_optional("scipy"):
             text = "scipy can not be loaded in this page: sparse tensors came dense.\n"
             output.write(text, "stderr")
@@ -174,7 +184,7 @@ class Values:
         try:
             wanted = {each["handle"] for each in self.large if each["key"] not in self.failed}
             if tensors := [tensor for tensor in self.large if tensor["handle"] in wanted]:
-                await self._fetch_large(tensors, connection, output)
+                await self._fetch_large(tensors, connection, output, ahead)
         finally:
             if self.large:
                 handles = dict.fromkeys(tensor["handle"] for tensor in self.large)
@@ -191,7 +201,7 @@ class Values:
             except _tables.Unfit as reason:
                 self.failed.update(dict.fromkeys(tensor_keys(stream), reason))
 
-    async def _fetch_large(self, tensors, connection, output):
+    async def _fetch_large(self, tensors, connection, output, ahead):
         transport, channel = connection.transport, connection.channel
         names = dict.fromkeys(self.name_of(tensor["key"]) for tensor in tensors)
         files = {}
@@ -202,7 +212,8 @@ class Values:
         with _progress.shown(output, label, total, connection.transfers) as progress:
             for file in files.values():
                 try:
-                    await self._fetch(file, transport, channel, progress.moved)
+                    first = ahead if len(files) == 1 else None
+                    await self._fetch(file, transport, channel, progress.moved, first)
                 except Exception as error:
                     for tensor in file:
                         self.failed[tensor["key"]] = self._named(tensor, error)
@@ -214,7 +225,7 @@ class Values:
             return error
         return TransferError(f"{name} ({human_size(tensor['nbytes'])}) did not arrive: {error}")
 
-    async def _fetch(self, tensors, transport, channel, moved):
+    async def _fetch(self, tensors, transport, channel, moved, ahead):
         """Fetch a file, which has one tensor, or several as so many bytes."""
         first, several = tensors[0], len(tensors) > 1
         name, entries = self.name_of(first["key"]), {}
@@ -233,7 +244,7 @@ class Values:
                     raise ValueError("the file is not what was announced")
 
         sink = Sink(name, incoming, begin, moved, _arrays.block_checksum)
-        sums = await transport.download("tensors", headers, sink)
+        sums = await transport.download("tensors", headers, sink, ahead)
         array = incoming.array
         if several:
             self._take(tensors, entries, memoryview(array))
