@@ -58,6 +58,20 @@ def test_fetched_where_the_text_does_not_show_it(w):
 
 
 @pytest.mark.parametrize(
+    "code", ["int(x)", "float(x)", "complex(x)", "'abcd'[x]", "3 in x", "4 in x", "f'{x:.2f}'"]
+)
+def test_it_is_what_an_array_is_to_python(notebook, code):
+    notebook.torch("x = torch.tensor([[3]])[0, 0]", "--eager 0")
+    assert eval(code, {"x": notebook.names["x"]}) == eval(code, {"x": np.array(3)})
+
+
+def test_assigned_to_where_the_text_does_not_show_it(w):
+    array = w.names["w"]
+    array[0, 1] = -5
+    assert w.torch("w[0, :2].tolist()") == [0, -5]
+
+
+@pytest.mark.parametrize(
     "change",
     ["w[0][1] = 2", "w.T[1][0] -= 3", "w[0].fill(2)", "w[:, 1].sort()", "w.shape = 10, 10**5"],
 )

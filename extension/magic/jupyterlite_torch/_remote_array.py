@@ -61,6 +61,13 @@ def _named(method, name):
     return method
 
 
+def _as_ndarrays(name):
+    def convert(self, *arguments):
+        return getattr(self._now(), name)(*arguments)
+
+    return convert
+
+
 class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
     """A tensor of the server that has not been fetched.
 
@@ -141,6 +148,9 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
             f"<RemoteArray {self.name}: {self._torch_dtype} {self.shape}, "
             f"{human_size(self.nbytes)} on {self.device}>"
         )
+
+    def __format__(self, how):
+        return format(self._now(), how) if how else str(self)
 
     # --- How it looks ----------------------------------------------------------------------------
 
@@ -253,6 +263,9 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         return True if other is None else self._now() != other
 
     __hash__ = object.__hash__
+    __contains__, __setitem__ = map(_as_ndarrays, ("__contains__", "__setitem__"))
+    __int__, __float__ = map(_as_ndarrays, ("__int__", "__float__"))
+    __index__, __complex__ = map(_as_ndarrays, ("__index__", "__complex__"))
 
     def __getattr__(self, name):
         # What is not asked of the server is asked of the array.
