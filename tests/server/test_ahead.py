@@ -65,10 +65,38 @@ def test_array_that_is_gone_is_not_waited_for(notebook, asked):
     assert asked in ([("Torch-Ahead", "TransferError")], [("Torch-Ahead", "CancelledError")])
 
 
-def test_parts_and_small_arrays_are_not_asked_for_ahead(notebook, asked):
-    notebook.torch(LARGE + "\nz = torch.zeros(2**18, dtype=torch.float32)", "--eager 0.5MiB")
-    notebook.local("part = y[:10]; id(z)")
-    assert (notebook.names["part"] == VALUES[:10]).all() and not asked
+@pytest.mark.parametrize("index", [slice(2**19, None), (..., slice(None, None, 2)), None])
+def test_large_part_is_asked_for_once(notebook, asked, index):
+    notebook.torch(LARGE)
+    assert np.array_equal(notebook.names["y"][index], VALUES[index])
+    assert asked == [("Torch-Ahead", None)]
+
+
+def test_many_together_are_asked_for_once(notebook, asked):
+    notebook.torch("many = [torch.full((2**18,), each) for each in range(10)]")
+    notebook.local("total = sum(map(sum, many))")
+    assert notebook.names["total"] == 45 * 2**18 and asked == [("Torch-Ahead", None)]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "y[:10]",
+        "y[::1024]",
+        "y[[1, 2]]",
+        "y[np.arange(2**20) < 5]",
+        "y[5]",
+        "y.sum()",
+        "many",
+        "[z, z]",
+    ],
+)
+def test_what_is_small_comes_with_the_reply(notebook, asked, cell):
+    notebook.torch(
+        LARGE + "\nmany = list(torch.zeros(1000, 1024))\nz = torch.zeros(2**17)", "--eager 1000"
+    )
+    notebook.local(f"np = __import__('numpy'); {cell}")
+    assert not asked
 
 
 @pytest.mark.parametrize("bytes_first", [True, False])

@@ -175,7 +175,7 @@ class Notebook:
 
         generation = self._generation
 
-        async def ask(array, request, arguments=(), options=None):
+        async def ask(array, request, arguments=(), options=None, nbytes=0):
             await self.connection.ready()
             # A new kernel gives the IDs of its handles anew.
             if self.connection.generation != generation:
@@ -183,7 +183,7 @@ class Notebook:
                     f"`{array.name}` was in a kernel of the server that is gone, and had not been "
                     "fetched."
                 )
-            return await use(array, request, arguments, options, self)
+            return await use(array, request, arguments, options, nbytes, self)
 
         return Source(ask, self.wait_for, lambda text: print(text, file=sys.stderr))
 

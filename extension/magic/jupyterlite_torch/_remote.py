@@ -59,10 +59,10 @@ async def peek(expression, notebook):
     return value
 
 
-async def use(array, request, arguments, options, notebook):
+async def use(array, request, arguments, options, nbytes, notebook):
     """Return (value, what was said about it) of a use_request for a RemoteArray, or for those of the
-    `handles` in the request; Refused for arguments that can not go to the server, and an index that torch
-    does not take."""
+    `handles` in the request; `nbytes` are expected to come, or more. Refused for arguments that can not go
+    to the server, and an index that torch does not take."""
     source, handle = array.handle
     channel = notebook.connection.channel
     outgoing = _arrays.Outgoing()
@@ -88,7 +88,7 @@ async def use(array, request, arguments, options, notebook):
         )
     buffers = (b"".join(pieces),) if pieces else ()
     ahead = None
-    if request == {"operation": "get"} and array.nbytes > EAGER_BYTES:
+    if nbytes > EAGER_BYTES:
         content["ahead"] = secrets.token_urlsafe(18)
         headers = {**channel.session_headers, "Torch-Ahead": content["ahead"]}
         ahead = notebook.connection.transport.ask("tensors", headers)

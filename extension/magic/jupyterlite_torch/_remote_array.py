@@ -28,14 +28,17 @@ LAZY = VALUES | frozenset("shape dtype torch_dtype device nbytes ndim size name 
 #: Of what has fewer bytes several are fetched at once, so many, and of so many bytes together: as much as
 #: the kernel puts into one file (export.py).
 _SMALL_BYTES, _TOGETHER, _TOGETHER_BYTES = 4 * 2**20, 4096, 32 * 2**20
+#: Of so many bytes each up to 8 MiB come with the reply (export.py).
+_WITH_REPLY_BYTES = 2**16
 _CHANGED = "`{name}` was changed in place since its cell; this is what it is now."
 #: So long a preview is waited for, in seconds: nobody has asked for one.
 PREVIEW_TIMEOUT_S = 10
 
 
 class Source:
-    """Where RemoteArrays of one kernel come from. `use(content, arguments, options)` asks the
-    server and returns (value, what was said about it); `wait_for` runs a coroutine from synchronous code."""
+    """Where RemoteArrays of one kernel come from. `use(array, request, arguments, options, nbytes)` asks the
+    server and returns (value, what was said about it), `nbytes` being what is expected to come or less;
+    `wait_for` runs a coroutine from synchronous code."""
 
     def __init__(self, use, wait_for, say):
         self.use, self.wait_for, self.say = use, wait_for, say
@@ -212,7 +215,7 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         return self._array
 
     async def _fetch(self):
-        value, described = await self._source.use(self, {"operation": "get"})
+        value, described = await self._source.use(self, {"operation": "get"}, nbytes=self.nbytes)
         self._arrived(value, described["checksums"])
         if described["changed"]:
             self._source.say(_CHANGED.format(name=self.name))
@@ -285,7 +288,9 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         parts = index if isinstance(index, tuple) else (index,)
         if all(not isinstance(each, np.ndarray) or each.dtype.kind in "biu" for each in parts):
             with contextlib.suppress(Refused):
-                part = await self._ask({"operation": "index"}, [index])
+                part = await self._ask(
+                    {"operation": "index"}, [index], nbytes=self._bytes_of(index)
+                )
                 return part if any(each is ... for each in parts) else _scalar(part)
         for each in parts:
             if isinstance(each, RemoteArray):
@@ -302,8 +307,20 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
         for start in range(0, len(self), rows):
             yield from self[start : start + rows]
 
-    async def _ask(self, request, arguments=(), options=None):
-        value, _ = await self._source.use(self, request, arguments, options)
+    def _bytes_of(self, index):
+        """Return how many bytes a part has there; 0 where that is not known without making it."""
+        parts = index if isinstance(index, tuple) else (index,)
+        given = [each for part in parts for each in _bounds(part)]
+        if not all(isinstance(each, _BASIC) for each in given):
+            return 0
+        try:
+            size = np.broadcast_to(np.empty((), self.dtype), self.shape)[index].size
+        except (IndexError, ValueError, MemoryError):
+            return 0
+        return size * self.nbytes // max(1, self.size)
+
+    async def _ask(self, request, arguments=(), options=None, nbytes=0):
+        value, _ = await self._source.use(self, request, arguments, options, nbytes)
         return value
 
     def _call(self, name, *arguments, **options):
@@ -357,14 +374,21 @@ class RemoteArray(np.lib.mixins.NDArrayOperatorsMixin):
 _CHUNK_BYTES = 2**20
 
 
+#: What selects a part without a choice of elements, besides slices.
+_BASIC = int | types.EllipsisType | types.NoneType | np.integer
+
+
+def _bounds(part):
+    return (part.start, part.stop, part.step) if isinstance(part, slice) else (part,)
+
+
 def _scalar(value):
     return value[()] if isinstance(value, np.ndarray) and not value.ndim else value
 
 
 def _as_array(part):
     """Return a part of an index as the array that NumPy takes it for, if it does."""
-    basic = int | slice | types.EllipsisType | types.NoneType | np.integer | np.bool_ | RemoteArray
-    if isinstance(part, basic):
+    if isinstance(part, _BASIC | slice | np.bool_ | RemoteArray):
         return part
     array = np.asarray(part)
     # Without elements it has the dtype of floats.
@@ -408,7 +432,9 @@ def _groups(arrays):
 async def _fetch_together(group):
     source = group[0]._source
     request = {"operation": "get", "handles": [array._handle for array in group]}
-    values, described = await source.use(group[0], request)
+    # The others come with the reply, as many of them as there may be.
+    nbytes = sum(array.nbytes for array in group if array.nbytes > _WITH_REPLY_BYTES)
+    values, described = await source.use(group[0], request, nbytes=nbytes)
     changed = {}
     for array, value, was_changed in zip(group, values, described["changed"], strict=True):
         if value is None:
