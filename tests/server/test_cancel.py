@@ -38,7 +38,7 @@ def stuck(slow, monkeypatch):
     transport = slow.connection.transport
     download = transport.download
 
-    async def stay(path, headers, sink):
+    async def stay(path, headers, sink, ahead):
         monkeypatch.setattr(transport, "download", download)
         sink.moved(1024)
         await asyncio.get_running_loop().create_future()
