@@ -87,7 +87,7 @@ def test_many_together_are_asked_for_once(notebook, asked):
         "y[np.arange(2**20) < 5]",
         "y[5]",
         "y.sum()",
-        "many",
+        "[many]",
         "[z, z]",
     ],
 )
@@ -116,7 +116,7 @@ def test_either_request_may_come_first(notebook, bytes_first):
         first, second = asking if bytes_first else asking[::-1]
         first = asyncio.ensure_future(first())
         if bytes_first:
-            # It is there before the other is sent, and has no answer.
+            # A name that the server does not know yet is waited for.
             await asyncio.wait([first], timeout=0.5)
             assert not first.done()
         else:

@@ -29,9 +29,10 @@ def test_so_many_wait_and_one_more_is_refused_at_once():
     async def run():
         meeting = Ahead()
         waiting = [asyncio.ensure_future(meeting.handle(f"{NAME}-{n}")) for n in range(MOST)]
-        await asyncio.sleep(0)
+        # Behind the others.
+        one_more = asyncio.ensure_future(meeting.handle(NAME))
         with pytest.raises(Refused):
-            await meeting.handle(NAME)
+            await one_more
         meeting.tell(NAME, "handle")
         for number in range(MOST):
             meeting.tell(f"{NAME}-{number}", f"handle-{number}")
