@@ -6,7 +6,8 @@ one that is asked again at once has all it needs still in the processor's cache.
 against `fetch` in a worker of the same page, from a plain static server and to a server that forgets
 what it reads; each figure of ours is the time of whole cells with their checksums: of the `%%torch`
 cell and the local one that reads the array, or of the first alone where `--eager` brings the array
-with it. Medians; the cells and the transfers of a pair take turns. Server and page share this machine.
+with it. Medians; the cells and the transfers of a pair take turns, and each transfer begins a tenth of
+a second after what came before. Server and page share this machine.
 
 Then clients of CPython: the magic's own, ipyparallel's, jupyter-kernel-client's, and the JSON way; and
 load.
@@ -149,14 +150,20 @@ def in_the_page(
             "upload": f"{sink}/",
         }
         events = site.events
-        watch = stack.enter_context(MemoryWatch(lambda: chromiums() | proxies()))
+        # Only while memory is measured: it takes time of the processors.
+        watching = stack.enter_context(contextlib.ExitStack())
         with Chromium(url, lambda: events.put({"type": "failed", "reason": "Chromium ended"})):
             while (event := _next(events))["type"] != "done":
                 if event["type"] == "failed":
                     raise BenchError(event["reason"])
                 if event["type"] == "measured":
                     name, value = event["name"], event["value"]
-                    if name.startswith("memory"):
+                    if name == "watch":
+                        watching.close()
+                        if value:
+                            watch = MemoryWatch(lambda: chromiums() | proxies())
+                            watching.enter_context(watch)
+                    elif name.startswith("memory"):
                         for kind, growth in _growth(watch, *value).items():
                             measured.setdefault(f"{name} {kind}", []).append(growth)
                     else:

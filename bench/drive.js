@@ -115,6 +115,11 @@ began = time.perf_counter()
 await y
 (time.perf_counter() - began) * 1000`;
 
+/** Let the page draw the end of the cell before, which the transfer that is timed next would pay for. */
+function rest() {
+  return new Promise(resolve => setTimeout(resolve, 100));
+}
+
 /** The rounds of each measure: the first ones warm up caches of all kinds. */
 async function rounds(count, warm, round) {
   for (let n = -warm; n < count; n++) {
@@ -175,6 +180,7 @@ async function makeHere(cell, { bytes, dtype }) {
 /** What the processes hold more while an array goes each way, told as the times between which. */
 async function memory(cell, job, array, tell) {
   const now = () => (performance.timeOrigin + performance.now()) / 1000;
+  await tell('watch', true);
   await makeThere(cell, array);
   await makeHere(cell, array);
   await rounds(3, 1, async counts => {
@@ -192,6 +198,7 @@ async function memory(cell, job, array, tell) {
     }
   });
   await cell('del x');
+  await tell('watch', false);
 }
 
 /** An array each way, one after the other (the browser holds no two of the largest), beside the
@@ -206,14 +213,17 @@ async function arrays(cell, job, array, tell) {
   };
   await makeThere(cell, array);
   await rounds(array.pairs, 1, async counts => {
-    const times = {
-      get: await transfer({ way: 'get', url: `${job.download}/${bytes}`, size: bytes }),
-      pull: (await cell(PULL)) + (await cell(READ))
-    };
+    const times = {};
+    await rest();
+    times.get = await transfer({ way: 'get', url: `${job.download}/${bytes}`, size: bytes });
+    await rest();
+    times.pull = (await cell(PULL)) + (await cell(READ));
     await cell('del y');
+    await rest();
     times['pull at once'] = await cell(PULL_AT_ONCE);
     await cell('del y');
     await cell(PULL);
+    await rest();
     times['pull awaited'] = await cell(AWAIT);
     await cell('del y');
     if (counts) {
@@ -223,12 +233,14 @@ async function arrays(cell, job, array, tell) {
   await cell('%%torch --no-auto\ndel _source');
   if (bytes <= MOST_UP && (await makeHere(cell, array))) {
     await rounds(array.pairs, 1, async counts => {
-      const times = {
-        put: await transfer({ way: 'put', url: job.upload, size: bytes }),
-        'put parts': await transfer({ way: 'putParts', url: job.upload, size: bytes })
-      };
+      const times = {};
+      await rest();
+      times.put = await transfer({ way: 'put', url: job.upload, size: bytes });
+      await rest();
+      times['put parts'] = await transfer({ way: 'putParts', url: job.upload, size: bytes });
       // Changed, so that the cell has to send it again.
       await cell('x += 1');
+      await rest();
       times.push = await cell('%%torch -i x\nlen(x);');
       if (counts) {
         await tellAll(times);
